@@ -1,0 +1,1 @@
+"""Readers: from a model somebody else wrote to the small graph."""

@@ -1,0 +1,1 @@
+"""The small graph every model becomes, and what is known about its operators."""

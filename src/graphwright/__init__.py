@@ -1,0 +1,3 @@
+"""graphwright: a graph-rewriting toolkit for neural networks that checks every rewrite."""
+
+__version__ = "0.1.0"

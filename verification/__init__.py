@@ -1,0 +1,1 @@
+"""Says whether two graphs are the same function, and how it knows."""
