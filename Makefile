@@ -1,0 +1,60 @@
+# Everything runs from .venv, which `make env` makes and remakes when pyproject.toml changes.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+STAMP := .venv/.installed
+DEMO := .demo
+MODEL := $(DEMO)/paraphrase-MiniLM-L3-v2.onnx
+OPTIMIZED := $(DEMO)/paraphrase-MiniLM-L3-v2.optimized.onnx
+# Enough to keep a desk machine busy; each worker loads ONNX Runtime, so more is not faster.
+PYTEST := $(BIN)/pytest -q -n auto --maxprocesses 4
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test test-full lint bench build clean
+MAKEFLAGS += --no-print-directory
+
+help: ## what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
+		while IFS='|' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+
+env: $(STAMP) ## the virtual environment in .venv, with graphwright and its tools
+
+$(STAMP): pyproject.toml
+	@echo "making .venv with $(PYTHON)"
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one: make env PYTHON=/path/to/python3"; exit 1; }
+	@"$(PYTHON)" -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+$(MODEL): examples/fetch_minilm.py | $(STAMP)
+	@$(BIN)/python examples/fetch_minilm.py $(DEMO)
+	@touch $@
+
+$(OPTIMIZED): $(MODEL)
+	$(BIN)/optimize $(MODEL) -o $(OPTIMIZED)
+
+demo: $(STAMP) $(MODEL) ## optimize a sentence encoder, show what changed, verify that it is the same
+	$(BIN)/optimize $(MODEL) -o $(OPTIMIZED)
+	$(BIN)/graphwright diff $(MODEL) $(OPTIMIZED)
+	$(BIN)/graphwright verify $(MODEL) $(OPTIMIZED)
+
+lint: $(STAMP) ## ruff and mypy
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/mypy
+
+test: lint ## lint, then the tests
+	@$(PYTEST)
+
+test-full: lint ## lint, then the tests and the longer sweeps
+	@$(PYTEST) -m ''
+
+bench: $(STAMP) $(OPTIMIZED) ## the demo's model before and after, timed
+	$(BIN)/graphwright bench $(MODEL) $(OPTIMIZED)
+
+build: $(STAMP) ## the sdist and the wheel, in dist/
+	@$(BIN)/python -m build --outdir dist
+
+clean: ## remove what was made, the environment and the demo's files too
+	@rm -rf .venv $(DEMO) build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
