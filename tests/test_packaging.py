@@ -1,5 +1,6 @@
 """What is built is whole: the wheel holds every module and works away from the checkout."""
 
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -34,9 +35,11 @@ def modules() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from the sdist as for a release."""
-    out = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--outdir", str(out), str(ROOT))
+    """The wheel, built from the sdist as for a release, out of a copy: building leaves traces."""
+    copy, out = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("dist")
+    left_out = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info")
+    shutil.copytree(ROOT, copy, symlinks=True, ignore=left_out, dirs_exist_ok=True)
+    run(sys.executable, "-m", "build", "--outdir", str(out), str(copy))
     assert len(list(out.glob("graphwright-*.tar.gz"))) == 1
     (built,) = out.glob("graphwright-*.whl")
     return built
