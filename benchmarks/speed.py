@@ -124,10 +124,10 @@ def build_here(family: str, nodes: int, path: str) -> None:
 
     A child's peak memory starts at what its parent held when it was started.
     """
+    import families
     import onnx
-    from families import FAMILIES as builders
 
-    model = builders[family](nodes)
+    model = families.FAMILIES[family](nodes)
     onnx.save(model, path)
     print(json.dumps({"nodes": len(model.graph.node)}))
 
@@ -247,13 +247,8 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    """Measure, printing each figure as it comes, then both tables."""
-    args = arguments()
-    if args.run:
-        return measure_here(*args.run)
-    if args.build:
-        return build_here(args.build[0], int(args.build[1]), args.build[2])
+def compare(args: argparse.Namespace) -> None:
+    """Measure, telling each figure as it comes, then print both tables."""
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         bench = Bench(Path(folder), args.peers_python, args.cap, args.repeats)
@@ -262,6 +257,17 @@ def main() -> None:
                 rows.append(row)
                 print(report([row]).splitlines()[-1], file=sys.stderr, flush=True)
     print(report(rows), linearity(rows), sep="\n\n")
+
+
+def main() -> None:
+    """Compare, or be one of the processes that a comparison starts."""
+    args = arguments()
+    if args.run:
+        measure_here(*args.run)
+    elif args.build:
+        build_here(args.build[0], int(args.build[1]), args.build[2])
+    else:
+        compare(args)
 
 
 if __name__ == "__main__":
