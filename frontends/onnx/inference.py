@@ -1,0 +1,80 @@
+"""The types of operators that our table has no row for, from ONNX's own inference."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import onnx
+import onnx.defs
+import onnx.shape_inference
+
+from graphwright.frontends.onnx.tensors import DTYPES, Namer, type_of
+from graphwright.ir.dims import Sym
+from graphwright.ir.graph import Value
+from graphwright.ir.types import OptionalType, SequenceType, TensorType, Type
+
+NUMBERS = {name: number for number, name in DTYPES.items()}
+SMALL = 256
+
+
+@cache
+def schema(op: str, domain: str, opset: int) -> onnx.defs.OpSchema | None:
+    """The schema of an operator, where the installed onnx has one."""
+    try:
+        return onnx.defs.get_schema(op, opset, domain)
+    except onnx.defs.SchemaError:
+        return None
+
+
+def inferred(
+    proto: onnx.NodeProto, inputs: list[Value | None], opsets: dict[str, int], namer: Namer
+) -> dict[str, Type]:
+    """What ONNX says of the types of a node's outputs, by their names; nothing where it can't."""
+    row = schema(proto.op_type, proto.domain, opsets.get(proto.domain, 1))
+    if row is None or any(a.type == onnx.AttributeProto.GRAPH for a in proto.attribute):
+        return {}
+    types, data = {}, {}
+    for name, value in zip(proto.input, inputs, strict=True):
+        given = None if value is None else type_proto(value.type)
+        if given is None:
+            continue
+        types[name] = given
+        if value is not None and value.const is not None and (value.const.type.nbytes or 0) <= SMALL:
+            payload = value.const.payload
+            if isinstance(payload, onnx.TensorProto):
+                data[name] = payload
+    try:
+        found = onnx.shape_inference.infer_node_outputs(
+            row, proto, types, data, opset_imports=[onnx.helper.make_opsetid(d, v) for d, v in opsets.items()]
+        )
+    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError, ValueError):
+        return {}
+    return {name: type_of(proto_, namer) for name, proto_ in found.items()}
+
+
+def type_proto(type_: Type) -> onnx.TypeProto | None:
+    """Our type as ONNX's; None where nothing is known."""
+    proto = onnx.TypeProto()
+    match type_:
+        case TensorType(dtype, shape):
+            proto.tensor_type.elem_type = NUMBERS[dtype]
+            if shape is not None:
+                proto.tensor_type.shape.SetInParent()
+                for dim in shape:
+                    if isinstance(dim, Sym):
+                        proto.tensor_type.shape.dim.add().dim_param = str(dim)
+                    else:
+                        proto.tensor_type.shape.dim.add().dim_value = dim
+        case SequenceType(element):
+            inner = type_proto(element)
+            if inner is None:
+                return None
+            proto.sequence_type.elem_type.CopyFrom(inner)
+        case OptionalType(element):
+            inner = type_proto(element)
+            if inner is None:
+                return None
+            proto.optional_type.elem_type.CopyFrom(inner)
+        case _:
+            return None
+    return proto

@@ -1,0 +1,23 @@
+"""How protobuf frames a field that has a length; the front end and the back end of ONNX share it."""
+
+from __future__ import annotations
+
+
+def varint(n: int) -> bytes:
+    """A number as protobuf writes it."""
+    out = bytearray()
+    while n > 0x7F:
+        out.append(n & 0x7F | 0x80)
+        n >>= 7
+    out.append(n)
+    return bytes(out)
+
+
+def key(number: int) -> bytes:
+    """The tag of a field that has a length."""
+    return varint(number << 3 | 2)
+
+
+def framed(number: int, length: int) -> bytes:
+    """What stands before the content of a field of `length` bytes."""
+    return key(number) + varint(length)
