@@ -1,0 +1,196 @@
+"""Sizes: integers, or polynomials over sizes that are known only at run time.
+
+A polynomial has one normal form, so that `B*S == S*B` and `(2*S + 4) // 2 == S + 2`; two sizes that
+compare equal are equal, and two that do not may still be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Dim: TypeAlias = "int | Sym"
+Atom: TypeAlias = "str | Floor"
+Term: TypeAlias = "tuple[tuple[Atom, ...], int]"
+
+
+@dataclass(frozen=True)
+class Floor:
+    """A quotient that is not exact: `dim // by`, one atom of a polynomial."""
+
+    dim: Sym
+    by: int
+
+    def __str__(self) -> str:
+        return _written_floor(self, str)
+
+
+@dataclass(frozen=True)
+class Sym:
+    """A size unknown until run time: a sum of products of atoms, `2*B*S + 1`."""
+
+    terms: tuple[Term, ...]
+
+    def __add__(self, other: Dim) -> Dim:
+        return _normal([*self.terms, *_terms(other)])
+
+    def __sub__(self, other: Dim) -> Dim:
+        return _normal([*self.terms, *((atoms, -n) for atoms, n in _terms(other))])
+
+    def __rsub__(self, other: int) -> Dim:
+        return -self + other
+
+    def __neg__(self) -> Dim:
+        return self * -1
+
+    def __mul__(self, other: Dim) -> Dim:
+        return _normal(
+            (tuple(sorted(a + b, key=_rank)), m * n)
+            for a, m in self.terms
+            for b, n in _terms(other)
+        )
+
+    def __floordiv__(self, by: int) -> Dim:
+        """Rounded down; what divides exactly is taken out: `(2*S + T + 3) // 2 == S + (T+1)//2 + 1`."""
+        if by <= 0:
+            raise ValueError(f"{self} // {by}: sizes are divided by positive numbers only")
+        whole = [(a, n // by) for a, n in self.terms if n % by == 0 or not a]
+        rest = _normal((a, n if a else n % by) for a, n in self.terms if n % by)
+        if isinstance(rest, Sym):
+            whole.append(((Floor(rest, by),), 1))
+        return _normal(whole)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    @property
+    def nonnegative(self) -> bool:
+        """Whether it is surely 0 or more, since every size is and no term is subtracted."""
+        return all(
+            n >= 0 and all(isinstance(atom, str) or atom.dim.nonnegative for atom in atoms)
+            for atoms, n in self.terms
+        )
+
+    def __str__(self) -> str:
+        return written(self)
+
+    __repr__ = __str__
+
+
+def sym(name: str) -> Sym:
+    """The size called `name`."""
+    return Sym((((name,), 1),))
+
+
+def written(dim: Dim, name: Callable[[str], str] = str) -> str:
+    """`dim` as a formula; `name` says how each name in it is written."""
+    if isinstance(dim, int):
+        return str(dim)
+    parts = [_written_term(atoms, n, name) for atoms, n in dim.terms]
+    return parts[0] + "".join(p if p.startswith("-") else f"+{p}" for p in parts[1:])
+
+
+def _written_term(atoms: tuple[Atom, ...], n: int, name: Callable[[str], str]) -> str:
+    factors = [name(a) if isinstance(a, str) else _written_floor(a, name) for a in atoms]
+    if abs(n) != 1 or not atoms:
+        factors.insert(0, str(abs(n)))
+    if len(factors) > 1 or n < 0:
+        factors = [f"({f})" if "//" in f else f for f in factors]
+    return "-" * (n < 0) + "*".join(factors)
+
+
+def _written_floor(floor: Floor, name: Callable[[str], str]) -> str:
+    inner = written(floor.dim, name)
+    ((atoms, n), *others) = floor.dim.terms
+    is_name = not others and n == 1 and len(atoms) == 1 and isinstance(atoms[0], str)
+    return f"{inner}//{floor.by}" if is_name else f"({inner})//{floor.by}"
+
+
+def exact_quotient(dim: Dim, by: Dim) -> Dim | None:
+    """`dim / by` where that is surely a whole size, else None."""
+    if dim == by:
+        return 1 if by != 0 else None
+    if by == 0:
+        return None
+    lead, divisor = _terms(by)[0]
+    quotient: Dim = 0
+    rest = dim
+    while rest != 0:  # long division: each step takes the leading term away
+        atoms, n = _terms(rest)[0]
+        left = _without(atoms, lead)
+        if left is None or n % divisor:
+            return None
+        term = _normal([(left, n // divisor)])
+        quotient, rest = quotient + term, rest - by * term
+    return quotient
+
+
+def _without(atoms: tuple[Atom, ...], gone: tuple[Atom, ...]) -> tuple[Atom, ...] | None:
+    left = list(atoms)
+    for atom in gone:
+        if atom not in left:
+            return None
+        left.remove(atom)
+    return tuple(left)
+
+
+def product(dims: Iterable[Dim]) -> Dim:
+    """The product of sizes; 1 of none."""
+    total: Dim = 1
+    for dim in dims:
+        total = total * dim
+    return total
+
+
+def atoms_of(dim: Dim) -> set[str]:
+    """The names that `dim` depends on."""
+    found: set[str] = set()
+    for atoms, _ in _terms(dim):
+        for atom in atoms:
+            found |= {atom} if isinstance(atom, str) else atoms_of(atom.dim)
+    return found
+
+
+def evaluate(dim: Dim, sizes: Mapping[str, int]) -> int:
+    """The number `dim` is when each name has the size given; KeyError for a name without."""
+    number = substitute(dim, {name: sizes[name] for name in atoms_of(dim)})
+    assert isinstance(number, int)
+    return number
+
+
+def substitute(dim: Dim, sizes: Mapping[str, Dim]) -> Dim:
+    """`dim` with the names in `sizes` replaced by what they map to."""
+    if isinstance(dim, int):
+        return dim
+    total: Dim = 0
+    for atoms, n in dim.terms:
+        factor: Dim = n
+        for atom in atoms:
+            if isinstance(atom, str):
+                factor = factor * sizes.get(atom, sym(atom))
+            else:
+                factor = factor * (substitute(atom.dim, sizes) // atom.by)
+        total = total + factor
+    return total
+
+
+def _terms(dim: Dim) -> tuple[Term, ...]:
+    return dim.terms if isinstance(dim, Sym) else (((), dim),)
+
+
+def _rank(atom: Atom) -> tuple[bool, str]:
+    return (True, _written_floor(atom, repr)) if isinstance(atom, Floor) else (False, atom)
+
+
+def _normal(terms: Iterable[Term]) -> Dim:
+    total: dict[tuple[Atom, ...], int] = {}
+    for atoms, n in terms:
+        total[atoms] = total.get(atoms, 0) + n
+    kept = [term for term in total.items() if term[1]]
+    if not kept:
+        return 0
+    if len(kept) == 1 and not kept[0][0]:
+        return kept[0][1]
+    if len(kept) > 1:
+        kept.sort(key=lambda t: (-len(t[0]), *map(_rank, t[0])))
+    return Sym(tuple(kept))
