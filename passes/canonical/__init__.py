@@ -1,0 +1,1 @@
+"""Rules that bring a graph to the normal form of docs/normal-form.md."""

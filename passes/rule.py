@@ -1,0 +1,250 @@
+"""What a rule is: a pattern, a contract, a function that builds the replacement, and examples."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from textwrap import dedent
+from typing import Any
+
+from graphwright.ir.const import Array
+from graphwright.ir.contracts import Approximate, Contract, Exact, Tolerance
+from graphwright.ir.graph import Attr, Graph, Node, Origin, Value
+from graphwright.ir.ops import apply
+from graphwright.passes.pattern import AnyNode, Pattern
+
+__all__ = ["Approximate", "Example", "Exact", "Tolerance", "need", "rule"]
+
+
+class NoMatch(Exception):
+    """Why a rule leaves a place alone, in words for its user."""
+
+
+def need(condition: object, why: str) -> None:
+    """Leave this place alone, because of `why`, unless `condition`."""
+    if not condition:
+        raise NoMatch(why)
+
+
+class Match:
+    """What a pattern met: `m.root` is the value to replace, `m.<name>` a variable or attribute.
+
+    A name of a branch that was not taken is None.
+    """
+
+    def __init__(self, root: Value, env: dict[object, Any]) -> None:
+        self.root, self.env = root, env
+
+    def __getattr__(self, name: str) -> Any:
+        return self.env.get(name)
+
+    @property
+    def node(self) -> Node:
+        """The node that gives the root."""
+        assert self.root.producer is not None
+        return self.root.producer
+
+    def leaves(self) -> list[Value]:
+        """The values that the pattern's variables met: what the match is a function of."""
+        named = [v for k, v in self.env.items() if isinstance(k, str) and isinstance(v, Value)]
+        return named or [v for v in self.node.operands() if v is not None]
+
+    def nodes(self) -> list[Node]:
+        """What was matched: the nodes from the root down to the leaves."""
+        leaves = set(self.leaves())
+        found: dict[Node, None] = {}
+        work = [self.root]
+        while work:
+            value = work.pop()
+            node = value.producer
+            if node is not None and node not in found and (value not in leaves or value is self.root):
+                found[node] = None
+                work += [v for v in node.operands() if v is not None]
+        return list(found)
+
+    def shared(self, nodes: list[Node]) -> bool:
+        """Whether others read a value inside the match, so that its nodes would stay."""
+        inside = set(nodes)
+        return any(
+            use.node not in inside
+            for node in nodes
+            for value in node.outputs
+            if value is not self.root
+            for use in value.uses
+        )
+
+
+Evaluate = Callable[[Node], Array]
+
+
+class Builder:
+    """`op.Gelu(x)` makes a node and gives its output; all that a rule makes says where it is from."""
+
+    def __init__(self, origin: Origin, place: float, budget: Budget) -> None:
+        self.origin, self.place, self.budget = origin, place, budget
+        self.made: list[Node] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Value]:
+        if not name[:1].isupper():
+            raise AttributeError(name)
+
+        def make(*inputs: Value | float | None, **attrs: Attr) -> Value:
+            node = apply(name, *inputs, origin=self.origin, place=self.place, **attrs)
+            self.made.append(node)
+            return node.outputs[0]
+
+        return make
+
+    def discard(self) -> None:
+        """Undo the making, so that a refusal leaves no trace in the graph."""
+        for node in self.made:
+            node.detach()
+
+
+@dataclass
+class Budget:
+    """What rules may spend on the model at hand, and how they evaluate what depends on no input.
+
+    `evaluate` computes a node whose inputs are all constants; `spare` is by how many bytes the
+    model may still grow.
+    """
+
+    evaluate: Evaluate
+    spare: int = 1 << 16
+
+    def afford(self, growth: int) -> bool:
+        """Whether the model may grow by so many bytes; takes note if it may."""
+        if growth > self.spare:
+            return False
+        self.spare -= growth
+        return True
+
+
+@dataclass(frozen=True)
+class Example:
+    """Given these inputs, `before` becomes `after`; or it stays, `because` of words in the refusal."""
+
+    given: str
+    before: str
+    after: str = ""
+    because: str = ""
+
+    def text(self, body: str) -> str:
+        """The example as a graph's text."""
+        *lines, last = dedent(body).strip().splitlines()
+        return "\n    ".join([f"def example({self.given}):", *lines, f"return {last}"])
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """One way to rewrite a graph; `at` gives the replacement for a value, or says why not."""
+
+    name: str
+    doc: str
+    pattern: Pattern
+    contract: Contract
+    build: Callable[[Match, Builder], Value]
+    examples: tuple[Example, ...] = field(repr=False)
+    may_share: bool = False
+
+    def at(self, root: Value, budget: Budget) -> tuple[Value, Match, Builder]:
+        """The replacement for `root`, not yet in the graph. Raises NoMatch with the reason."""
+        why = "the pattern does not fit"
+        for env in self.pattern.match(root, {}):
+            found = Match(root, env)
+            nodes = found.nodes()
+            builder = Builder(Origin.of(nodes, self.name), found.node.place, budget)
+            try:
+                need(
+                    self.may_share or not found.shared(nodes),
+                    "others read a value inside it; work would be done twice",
+                )
+                new = self.build(found, builder)
+                need(new is not root, "it would be replaced by itself")
+                need(root.type.admits(new.type), f"it would turn {root.type} into {new.type}")
+                return new, found, builder
+            except NoMatch as refusal:
+                builder.discard()
+                why = str(refusal)
+            except TypeError as refusal:  # the replacement cannot be typed
+                builder.discard()
+                why = f"it cannot be built: {refusal}"
+        raise NoMatch(why)
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """A rewrite that needs the whole graph in view; `run` yields values and what replaces them.
+
+    What is yielded has been replaced when the sweep goes on.
+    """
+
+    name: str
+    doc: str
+    contract: Contract
+    run: Callable[[Graph], Iterator[tuple[Value, Value]]]
+    examples: tuple[Example, ...] = field(repr=False)
+
+
+RULES: dict[str, Rule | Sweep] = {}
+
+
+def sweep(
+    contract: Contract, *examples: Example
+) -> Callable[[Callable[[Graph], Iterator[tuple[Value, Value]]]], Sweep]:
+    """Make a sweep of the function below: its name and docstring are the sweep's."""
+
+    def registered(run: Callable[[Graph], Iterator[tuple[Value, Value]]]) -> Sweep:
+        name = run.__name__.replace("_", "-")
+        made = Sweep(name, dedent(run.__doc__ or ""), contract, run, examples)
+        _add(made, run.__module__)
+        return made
+
+    return registered
+
+
+def _add(made: Rule | Sweep, module: str) -> None:
+    before = RULES.get(made.name)
+    if before is not None:
+        owner = before.build if isinstance(before, Rule) else before.run
+        if owner.__module__ != module:
+            raise ValueError(f"two rules are called {made.name}: in {owner.__module__} and {module}")
+    RULES[made.name] = made
+
+
+def rule(
+    pattern: Pattern, contract: Contract, *examples: Example, may_share: bool = False
+) -> Callable[[Callable[[Match, Builder], Value]], Rule]:
+    """Make a rule of the function below: its name and docstring are the rule's.
+
+    `may_share`: it may fire though others read a value inside the match, since no work is done twice.
+    """
+
+    def registered(build: Callable[[Match, Builder], Value]) -> Rule:
+        name = build.__name__.replace("_", "-")
+        shares = may_share or isinstance(pattern, AnyNode)
+        made = Rule(name, dedent(build.__doc__ or ""), pattern, contract, build, examples, shares)
+        _add(made, build.__module__)
+        return made
+
+    return registered
+
+
+@cache
+def _discovered() -> tuple[str, ...]:
+    import graphwright.passes as package
+
+    found = []
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        importlib.import_module(module.name)
+        found.append(module.name)
+    return tuple(found)
+
+
+def rules() -> dict[str, Rule | Sweep]:
+    """Every rule there is, by name: each file in the folders of `passes/` is looked into."""
+    _discovered()
+    return dict(sorted(RULES.items()))
