@@ -33,7 +33,9 @@ def merge_equal(graph: Graph) -> Iterator[tuple[Value, Value]]:
             tuple((k, a.key() if isinstance(a, Const) else a) for k, a in sorted(node.attrs.items())),
         )
         first = seen.setdefault(key, node)
-        if first is not node and node.outputs[0].type == first.outputs[0].type:
+        if not first.outputs[0].uses:  # an earlier merge left nobody to read it
+            seen[key] = node
+        elif first is not node and node.outputs[0].type == first.outputs[0].type:
             yield node.outputs[0], first.outputs[0]
 
 
