@@ -52,7 +52,7 @@ class Sym:
         )
 
     def __floordiv__(self, by: int) -> Dim:
-        """Rounded down; what divides exactly is taken out: `(2*S + T + 3) // 2 == S + (T+1)//2 + 1`."""
+        """Rounded down; what divides is taken out: `(2*S + T + 3) // 2 == S + (T+1)//2 + 1`."""
         if by <= 0:
             raise ValueError(f"{self} // {by}: sizes are divided by positive numbers only")
         whole = [(a, n // by) for a, n in self.terms if n % by == 0 or not a]

@@ -1,0 +1,250 @@
+"""The graph: its inputs and one `return` node; all else is reached from there.
+
+There is no list of nodes to keep in order and no dead node to sweep. Only `Node.set_input` and
+`Graph.replace` change a graph, and both leave it sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+from graphwright.ir.const import Const
+from graphwright.ir.dims import Dim
+from graphwright.ir.order import ordered, reachable
+from graphwright.ir.types import UNKNOWN, Type
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What a file holds and no rule speaks of, as it came: `data` in the words of `kind`."""
+
+    kind: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AttrRef:
+    """Inside a function: the value of the attribute `name` of the node that calls it."""
+
+    name: str
+    kind: int
+
+
+Attr: TypeAlias = (
+    "int | float | str | bytes | tuple[int | float | str | bytes | Dim, ...]"
+    " | Dim | Const | Carried | AttrRef"
+)
+Contents: TypeAlias = "Dim | tuple[Dim, ...]"
+
+MAX_SOURCES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a node came from: nodes of the user's model, and the rules that rewrote them."""
+
+    sources: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(nodes: Collection[Node], rule: str) -> Origin:
+        """The origin of what `rule` makes out of `nodes`; bounded, so that it can't grow on."""
+        sources = sorted({s for n in nodes for s in n.origin.sources})
+        rules = dict.fromkeys(r for n in nodes for r in n.origin.rules)
+        rules.pop(rule, None)
+        return Origin(tuple(sources[:MAX_SOURCES]), (*rules, rule))
+
+
+class Use(NamedTuple):
+    """One read of a value: `node.operand(index)`."""
+
+    node: Node
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks of a use
+
+
+@dataclass(eq=False, slots=True)
+class Value:
+    """One tensor: a graph input, a constant, or an output of `producer`.
+
+    `contents` is what a small integer tensor holds, as sizes, where inference knows it.
+    """
+
+    type: Type = UNKNOWN
+    producer: Node | None = None
+    const: Const | None = None
+    name: str = ""
+    contents: Contents | None = None
+    uses: dict[Use, None] = field(default_factory=dict, repr=False)
+
+
+NO_ORIGIN = Origin()
+
+
+@dataclass(eq=False, slots=True)
+class Node:
+    """One application of an operator.
+
+    `captures` are the outer values that the bodies read, in the order of the last inputs of each
+    body. `place` orders nodes that could stand in any order. `source` is the node as the front end
+    met it, for a back end of the same format.
+    """
+
+    op: str
+    inputs: tuple[Value | None, ...]
+    attrs: Mapping[str, Attr]
+    outputs: tuple[Value, ...]
+    captures: tuple[Value, ...] = ()
+    bodies: Mapping[str, Graph] = field(default_factory=dict)
+    origin: Origin = NO_ORIGIN
+    name: str = ""
+    place: float = 0.0
+    source: object = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for value in self.outputs:
+            value.producer = self
+        self.attach()
+
+    def operands(self) -> tuple[Value | None, ...]:
+        """All that the node reads: inputs, then captures."""
+        return (*self.inputs, *self.captures) if self.captures else self.inputs
+
+    def attach(self) -> None:
+        """Note this node's reads at the values read."""
+        for index, value in enumerate(self.operands()):
+            if value is not None:
+                value.uses[Use(self, index)] = None
+
+    def detach(self) -> None:
+        """Forget this node's reads, since nothing reads it any more; it keeps its inputs."""
+        for index, value in enumerate(self.operands()):
+            if value is not None:
+                value.uses.pop(Use(self, index), None)
+
+    def set_input(self, index: int, new: Value | None) -> None:
+        """Read `new` at `index`; inputs come first, then captures."""
+        count = len(self.inputs)
+        old = self.inputs[index] if index < count else self.captures[index - count]
+        use = Use(self, index)
+        if old is not None:
+            old.uses.pop(use, None)
+        if new is not None:
+            new.uses[use] = None
+        if index < count:
+            self.inputs = (*self.inputs[:index], new, *self.inputs[index + 1 :])
+        else:
+            if new is None:
+                raise TypeError(f"{self.op} {self.name}: a captured value cannot be left out")
+            index -= count
+            self.captures = (*self.captures[:index], new, *self.captures[index + 1 :])
+
+
+class Change(NamedTuple):
+    """What one `Graph.replace` did, so that it can be undone."""
+
+    old: Value
+    new: Value
+    uses: tuple[Use, ...]
+    dropped: tuple[Node, ...]
+    name: str
+    kept: tuple[Node, ...]
+
+    def undo(self) -> None:
+        """Put `old` back. Changes are undone in the reverse of the order they were made in."""
+        for node in self.dropped:
+            node.attach()
+        for use in self.uses:
+            use.node.set_input(use.index, self.old)
+        self.new.name = self.name
+        drop_unread(self.new, self.kept)
+
+
+@dataclass(eq=False, slots=True)
+class Function:
+    """A model-local function: a graph that nodes call by name, with attributes it may refer to."""
+
+    domain: str
+    name: str
+    attributes: tuple[str, ...]
+    body: Graph
+    source: object = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a model file says about itself beside its graph."""
+
+    ir_version: int
+    opsets: Mapping[str, int]
+    source: object = field(default=None, repr=False)
+
+
+@dataclass(eq=False, slots=True)
+class Graph:
+    """A function from its inputs to what its `return` node reads.
+
+    `kept` are nodes that stay although nothing reads them; `defaults` what inputs hold that the
+    caller leaves out. `header` and `functions` belong to a graph that is a whole model.
+    """
+
+    name: str
+    inputs: tuple[Value, ...]
+    result: Node
+    kept: tuple[Node, ...] = ()
+    header: Header | None = None
+    functions: dict[str, Function] = field(default_factory=dict)
+    defaults: dict[Value, Const] = field(default_factory=dict)
+    source: object = field(default=None, repr=False)
+
+    @property
+    def outputs(self) -> tuple[Value | None, ...]:
+        """The values that the graph gives."""
+        return self.result.inputs
+
+    def reachable(self) -> list[Node]:
+        """Every node once, producers first, in depth-first order; `return` is not among them."""
+        return reachable((*self.kept, self.result))[:-1]
+
+    def nodes(self) -> list[Node]:
+        """Every node once, producers first, in the order of the source where that is legal."""
+        return ordered(self.reachable())
+
+    def walk(self) -> Iterator[tuple[Graph, Node]]:
+        """Every node here and in bodies, each with the graph it stands in."""
+        for node in self.nodes():
+            yield self, node
+            for body in node.bodies.values():
+                yield from body.walk()
+
+    def replace(self, old: Value, new: Value, keep: Collection[Node] = ()) -> Change:
+        """Make the readers of `old`, but those in `keep`, read `new`; let go of what nothing reads.
+
+        Raises TypeError when the type of `new` is not what `old` promised.
+        """
+        if not old.type.admits(new.type):
+            raise TypeError(f"{old.name or 'a value'}: {old.type} cannot become {new.type}")
+        uses = tuple(use for use in old.uses if use.node not in keep)
+        for use in uses:
+            use.node.set_input(use.index, new)
+        name = new.name
+        if not name and new.const is None:
+            new.name = old.name
+        return Change(old, new, uses, drop_unread(old, self.kept), name, self.kept)
+
+
+def drop_unread(value: Value, kept: Collection[Node] = ()) -> tuple[Node, ...]:
+    """Detach the producer of `value` and its producers as far as nothing reads them; give those."""
+    dropped: dict[Node, None] = {}
+    loose = [value.producer]
+    while loose:
+        node = loose.pop()
+        if node is None or node in dropped or node in kept:
+            continue
+        if any(out.uses for out in node.outputs):
+            continue
+        node.detach()
+        dropped[node] = None
+        loose += [v.producer for v in node.operands() if v is not None and not v.uses]
+    return tuple(dropped)
