@@ -1,0 +1,183 @@
+"""The functions behind `import graphwright as gw`."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from graphwright import frontends
+from graphwright.backends.onnx import save as save_onnx
+from graphwright.driver import Check, Log, input_sizes, run_groups
+from graphwright.frontends import onnx as onnx_front
+from graphwright.ir.clone import clone
+from graphwright.ir.contracts import LOSSLESS
+from graphwright.ir.errors import ModelError
+from graphwright.ir.graph import Graph
+from graphwright.passes.pipelines import DEFAULT
+from graphwright.passes.rewrite import Group
+from graphwright.passes.rule import Budget, rules
+from graphwright.report import Report, count_operators, summarize
+from graphwright.runtime import Runtime
+from graphwright.verification.feeds import read_data
+from graphwright.verification.fragments import check_fragments
+from graphwright.verification.verify import Verification
+from graphwright.verification.verify import verify as verify_graphs
+
+log = logging.getLogger("graphwright")
+Progress = Callable[[str], None]
+Data = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+del frontends
+
+
+@dataclass(frozen=True)
+class Result:
+    """An optimized graph, what was done to it, and the log by which it can be undone."""
+
+    graph: Graph
+    report: Report
+    log: Log
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    inline: bool = False,
+    freeze: bool = False,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+) -> Graph:
+    """The graph in an ONNX file; its weights stay in the file until somebody looks at them.
+
+    `inline` puts the bodies of model-local functions where they are called, `freeze` makes constants
+    of initializers that are also inputs, `shapes` fixes the shapes of inputs. Raises ModelError when
+    the file is no valid model or the shapes do not fit, and OSError when it cannot be read.
+    """
+    return onnx_front.load(Path(path), inline=inline, freeze=freeze, shapes=shapes)
+
+
+def save(graph: Graph, path: str | os.PathLike[str], *, opset: int | None = None) -> None:
+    """Write `graph` as an ONNX file, whole or not at all; weights are not copied through memory.
+
+    `opset` asks for a newer one than the model's own. Raises ModelError and OSError.
+    """
+    save_onnx(graph, Path(path), opset)
+
+
+def optimize(
+    model: Graph | str | os.PathLike[str],
+    *,
+    target: str = "onnx",
+    apply: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    data: Data | None = None,
+    verify: bool = True,
+    isolated: bool = False,
+    progress: Progress = lambda _: None,
+) -> Result:
+    """A graph that computes the same faster; the one given is left as it is.
+
+    Each rewrite is checked on this model before it is kept, and the whole in the end, on `data` or on
+    made inputs; `verify=False` checks nothing. `apply` names rules to run beside the default ones and
+    `skip` rules not to run. `isolated` runs ONNX Runtime in a child process. Raises ModelError for
+    bad models, names and data; a whole that does not verify is in `Result.report.ok`.
+    """
+    before = model if isinstance(model, Graph) else load(model, inline=True)
+    groups = pipeline(target, apply, skip)
+    feeds = None if data is None else read_data(data, before)
+    graph = clone(before)
+    with Runtime(isolated=isolated) as runtime:
+        budget = Budget(runtime.compute, sizes=input_sizes(graph))
+        done = run_groups(graph, groups, budget, _checker(runtime) if verify else None, progress)
+        kept, left_out = summarize(done)
+        report = Report(count_operators(before), count_operators(graph), kept, left_out)
+        report.notes += _notes(before)
+        for each in left_out:
+            log.warning("%s was left out at %s: %s", each.rule, ", ".join(each.where), each.why)
+        if verify and not (why := too_large(before)):
+            progress("verifying the whole")
+            report.verified = verify_graphs(before, graph, runtime.evaluate, runtime.evaluate64, feeds)
+        elif verify:
+            report.notes.append(why)
+    return Result(graph, report, done)
+
+
+def _checker(runtime: Runtime) -> Check:
+    return lambda fragments: check_fragments(fragments, runtime.evaluate, runtime.evaluate64)
+
+
+def verify(
+    before: Graph, after: Graph, data: Data | None = None, *, isolated: bool = False
+) -> Verification:
+    """Whether two graphs are the same function, within tolerance, and how far apart they are.
+
+    Run on `data`, or on made inputs. Raises ModelError for data that does not fit.
+    """
+    feeds = None if data is None else read_data(data, before)
+    with Runtime(isolated=isolated) as runtime:
+        return verify_graphs(before, after, runtime.evaluate, runtime.evaluate64, feeds)
+
+
+def pipeline(target: str, apply: Sequence[str], skip: Sequence[str]) -> tuple[Group, ...]:
+    """The groups of rules that run, in order. Raises ModelError for a name that nothing has."""
+    if target not in TARGETS:
+        raise ModelError(f"there is no target '{target}'; {_nearest(target, TARGETS)}")
+    known = rules()
+    for name in (*apply, *skip):
+        if name not in known:
+            raise ModelError(f"there is no rule '{name}'; {_nearest(name, known)}")
+    groups = [Group(g.name, tuple(r for r in g.rules if r.name not in skip), g.producers_first) for g in DEFAULT]
+    for group in groups:
+        assert all(isinstance(r.contract, LOSSLESS) for r in group.rules), "a default run is lossless"
+    asked = tuple(known[name] for name in apply)
+    return (*groups, *([Group("asked for", asked)] if asked else []))
+
+
+TARGETS = ("onnx", "ort")
+
+
+def _nearest(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
+    near = get_close_matches(name, list(known), 1)
+    return f"did you mean '{near[0]}'?" if near else "see `graphwright rules`."
+
+
+def _notes(graph: Graph) -> list[str]:
+    if not graph.defaults:
+        return []
+    return [
+        f"{len(graph.defaults)} weights are also inputs, so a caller may change them and they were "
+        "left alone; --freeze makes constants of them"
+    ]
+
+
+def weight_bytes(graph: Graph) -> int:
+    """The bytes of all constants that lie in files."""
+    found = {
+        v.const.where: v.const.where.length
+        for _, node in graph.walk()
+        for v in node.inputs
+        if v is not None and v.const is not None and v.const.where is not None
+    }
+    return sum(found.values())
+
+
+def too_large(graph: Graph) -> str:
+    """Why the whole model is not run here; empty when it is: its weights may take half the memory."""
+    size = weight_bytes(graph)
+    memory = _memory()
+    if size <= memory // 2:
+        return ""
+    return (
+        f"the whole was not run: its weights take {size / 2**30:.1f} GiB, more than half of the "
+        f"{memory / 2**30:.1f} GiB of memory here; each rewrite was checked on the part it changed"
+    )
+
+
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 8 << 30  # not told here

@@ -1,0 +1,100 @@
+"""The command line: `optimize`, and `graphwright` with a command for each question."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from graphwright import __version__
+
+COMMANDS = {
+    "optimize": "Rewrite a model so that it computes the same faster, and check that it does.",
+    "diff": "Say how two models differ.",
+    "verify": "Say whether two models are the same function.",
+    "rules": "List the rules.",
+    "explain": "Show a rule, or why rules left places of a model alone.",
+    "show": "Print a model as text.",
+    "bisect": "Name the rewrite that breaks a model.",
+    "bench": "Time two models side by side.",
+}
+
+
+class Commands(click.Group):
+    """Commands that are imported when they are called, so that help comes at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, from the file of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"graphwright.commands.{cmd_name}_command")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="graphwright")
+def graphwright() -> None:
+    """Rewrite neural networks, and know that they still compute the same."""
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run `graphwright`, and exit with its status."""
+    sys.exit(run(graphwright, "graphwright", args))
+
+
+def optimize_main(args: Sequence[str] | None = None) -> None:
+    """Run `optimize`, and exit with its status."""
+    from graphwright.commands.optimize_command import command
+
+    sys.exit(run(command, "optimize", args))
+
+
+def run(command: click.Command, name: str, args: Sequence[str] | None = None) -> int:
+    """The exit status of a command; whatever is wrong with what it was given is one sentence."""
+    from graphwright.ir.errors import ModelError
+
+    logging.basicConfig(level=logging.ERROR, format=f"{name}: %(message)s")
+    try:
+        status = command.main(args, prog_name=name, standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.ClickException as error:
+        return _trouble(name, _one_line(error))
+    except ModelError as error:
+        return _trouble(name, str(error))
+    except (click.Abort, KeyboardInterrupt):
+        return _trouble(name, "interrupted; nothing was written", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+    except MemoryError:
+        return _trouble(name, "there is not enough memory for this model")
+    except RecursionError:
+        return _trouble(name, "the model is nested too deeply")
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _trouble(name, f"{where}{error.strerror or error}")
+    return status if isinstance(status, int) else 0
+
+
+def _trouble(name: str, sentence: str, status: int = 2) -> int:
+    click.echo(f"{name}: {' '.join(sentence.split())}", err=True)
+    return status
+
+
+def _one_line(error: click.ClickException) -> str:
+    return error.format_message().replace("\n", " ")

@@ -1,0 +1,88 @@
+"""`optimize MODEL.onnx`: rewrite, check, write, and say what was done."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+from graphwright.commands import options
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("model", type=options.MODEL)
+@click.option("-o", "--output", type=options.MODEL, help="Where to write; MODEL.opt.onnx by default.")
+@click.option("--target", default="onnx", show_default=True, help="onnx: any runtime. ort: ONNX Runtime.")
+@click.option("--opset", type=click.IntRange(min=7), help="Write a newer opset than the model's own.")
+@click.option("--apply", multiple=True, metavar="NAME[:K=V,...][@layers=0-3][@heads=1,2]", help="Also apply this.")
+@click.option("--data", type=options.MODEL, help="Inputs to check on: an npz file, or a folder of them.")
+@click.option("--skip", multiple=True, metavar="RULE", help="Leave this rule out.")
+@click.option("--shape", multiple=True, metavar="INPUT=1x128", help="Fix the shape of an input.")
+@click.option("--freeze", is_flag=True, help="Make constants of weights that are also inputs.")
+@click.option("--no-verify", is_flag=True, help="Check nothing.")
+@click.option("--dry-run", is_flag=True, help="Write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but what is wrong.")
+@click.option("-v", "--verbose", is_flag=True, help="Print each rewrite.")
+@click.version_option(package_name="graphwright")
+def command(
+    model: Path,
+    output: Path | None,
+    target: str,
+    opset: int | None,
+    apply: tuple[str, ...],
+    data: Path | None,
+    skip: tuple[str, ...],
+    shape: tuple[str, ...],
+    freeze: bool,
+    no_verify: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Rewrite MODEL so that it computes the same faster, and check that it does.
+
+    Exit status: 0 written; 1 the whole did not verify and nothing was written; 2 bad input.
+    """
+    from graphwright import api, summary
+
+    logging.getLogger("graphwright").setLevel(logging.INFO if verbose else logging.ERROR)
+    out = output or model.with_name(f"{model.stem}.opt.onnx")
+    _refuse_input(model, out)
+    given = options.data(data)
+    before = api.load(model, inline=True, freeze=freeze, shapes=options.shapes(shape))
+    with summary.progress(quiet or as_json) as progress:
+        result = api.optimize(
+            before,
+            target=target,
+            apply=apply,
+            skip=skip,
+            data=given,
+            verify=not no_verify,
+            isolated=True,
+            progress=progress,
+        )
+        report = result.report
+        report.bytes_before = model.stat().st_size
+        if report.ok and not dry_run:
+            progress("writing")
+            api.save(result.graph, out, opset=opset)
+            report.written, report.bytes_after = str(out), out.stat().st_size
+    report.runs_on = summary.runs_on(result.graph, opset)
+    if as_json:
+        json.dump(report.as_json(), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    elif not quiet:
+        summary.show(report, verbose, result.log)
+    for line in [] if as_json else summary.warnings(report):
+        click.echo(f"optimize: {line}", err=True)
+    return 0 if report.ok else 1
+
+
+def _refuse_input(model: Path, out: Path) -> None:
+    if out.exists() and model.exists() and out.samefile(model):
+        raise click.UsageError(f"{out} is the model itself; choose another place to write to")

@@ -1,0 +1,110 @@
+"""Rewriting a model: groups of rules in order, each application checked before it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphwright.ir.cut import cut
+from graphwright.ir.dims import Dim, Sym, atoms_of, sym
+from graphwright.ir.graph import Graph, Node, Value
+from graphwright.ir.types import TensorType
+from graphwright.passes.rewrite import Application, Banned, Group, rewrite, undo
+from graphwright.passes.rule import Budget
+from graphwright.verification.fragments import Fragment, check_fragments
+from graphwright.verification.judge import Verdict
+
+Check = Callable[[Sequence[Fragment]], Sequence[Verdict]]
+Progress = Callable[[str], None]
+
+
+@dataclass
+class Log:
+    """What was done to a model: rewrites that were kept, with how far apart each was, and those left out."""
+
+    kept: list[tuple[Application, Verdict | None]] = field(default_factory=list)
+    left_out: list[tuple[Application, Verdict]] = field(default_factory=list)
+
+
+def run_groups(
+    graph: Graph,
+    groups: Sequence[Group],
+    budget: Budget,
+    check: Check | None,
+    progress: Progress = lambda _: None,
+) -> Log:
+    """Apply `groups` in order to `graph` and its bodies; `check` judges each rewrite before it stays.
+
+    Without `check` every rewrite stays.
+    """
+    log = Log()
+    for group in groups:
+        for part in _graphs(graph):
+            _run_group(part, group, budget, check, log, progress)
+    return log
+
+
+def _graphs(graph: Graph) -> Iterator[Graph]:
+    yield graph
+    for node in graph.nodes():
+        for body in node.bodies.values():
+            yield from _graphs(body)
+
+
+def _run_group(
+    graph: Graph, group: Group, budget: Budget, check: Check | None, log: Log, progress: Progress
+) -> None:
+    banned: Banned = set()
+    while True:
+        progress(f"{group.name}: rewriting")
+        done = rewrite(graph, group, budget, banned)
+        if check is None or not done:
+            log.kept += [(a, None) for a in done]
+            return
+        progress(f"{group.name}: checking {len(done)} rewrites")
+        verdicts = check([fragment(a) for a in done])
+        bad = [i for i, v in enumerate(verdicts) if not v.ok]
+        first = bad[0] if bad else len(done)
+        log.kept += zip(done[:first], verdicts[:first], strict=True)
+        if not bad:
+            return
+        undo(done[first:])
+        for i in bad:
+            banned.add((done[i].rule, done[i].change.old))
+            log.left_out.append((done[i], verdicts[i]))
+
+
+def fragment(application: Application) -> Fragment:
+    """The part that a rewrite replaced and what it put there, as graphs of the same inputs."""
+    old, new = application.change.old, application.change.new
+    leaves = [v for v in application.leaves if v.const is None]
+    before = cut([old], leaves, name="before", reads=application.reads)
+    after = cut([new], leaves, name="after", reads=application.reads)
+    sizes = _sizes(after.nodes())
+    for part in (before, after):
+        if sizes:
+            # An input that nobody reads, whose shape says what the symbols are.
+            part.inputs = (*part.inputs, Value(TensorType("bool", sizes), name="sizes"))
+    return Fragment(before, after, application.contract)
+
+
+def _sizes(nodes: Sequence[Node]) -> tuple[Dim, ...]:
+    names: set[str] = set()
+    for node in nodes:
+        if node.op == "Sizes":
+            dims: Any = node.attrs["dims"]
+            for dim in dims if isinstance(dims, tuple) else (dims,):
+                names |= atoms_of(dim)
+    return tuple(sym(name) for name in sorted(names))
+
+
+def input_sizes(graph: Graph) -> frozenset[str]:
+    """The names of sizes that can be read off the graph's inputs."""
+    found = set()
+    for value in graph.inputs:
+        if isinstance(value.type, TensorType) and value not in graph.defaults:
+            for dim in value.type.shape or ():
+                if isinstance(dim, Sym) and dim == sym(str(dim)):
+                    found.add(str(dim))
+    return frozenset(found)

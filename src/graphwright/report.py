@@ -1,0 +1,112 @@
+"""What `optimize` did to a model, for people and for programs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from graphwright.driver import Log
+from graphwright.ir.graph import Graph
+from graphwright.passes.rewrite import Application
+from graphwright.verification.judge import Verdict
+from graphwright.verification.verify import Verification
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class RuleReport:
+    """How often one rule was applied, and how far apart old and new were at worst."""
+
+    rule: str
+    contract: str
+    count: int
+    worst: float | None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A rewrite that was not kept: where in the user's model, and why."""
+
+    rule: str
+    where: tuple[str, ...]
+    why: str
+
+
+@dataclass
+class Report:
+    """What was done to a model.
+
+    `nodes_before` and `nodes_after` count operators; `verified` says whether the whole was run, how,
+    and how far apart the two were; `notes` are sentences that a user should know.
+    """
+
+    nodes_before: dict[str, int]
+    nodes_after: dict[str, int]
+    rewrites: list[RuleReport]
+    left_out: list[LeftOut]
+    verified: Verification | None = None
+    notes: list[str] = field(default_factory=list)
+    bytes_before: int | None = None
+    bytes_after: int | None = None
+    written: str | None = None
+    runs_on: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the whole model was found to be the same function, or was not asked to be."""
+        return self.verified is None or self.verified.ok
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as plain data, in a form that only grows."""
+        said = {k: v for k, v in self.__dict__.items() if k not in ("rewrites", "left_out", "verified")}
+        return {
+            "schema": SCHEMA,
+            "ok": self.ok,
+            **said,
+            "rewrites": [asdict(r) for r in self.rewrites],
+            "left_out": [asdict(r) for r in self.left_out],
+            "verified": None if self.verified is None else plain(asdict(self.verified)),
+        }
+
+
+def plain(value: Any) -> Any:
+    """Nested data without what JSON lacks: tuples become lists, NaN and infinity text."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(v) for v in value]
+    if isinstance(value, float) and not (abs(value) < float("inf")):
+        return str(value)
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def count_operators(graph: Graph) -> dict[str, int]:
+    """How many nodes of each operator there are, in bodies too."""
+    found = Counter(node.op.partition("@")[0] for _, node in graph.walk())
+    return dict(sorted(found.items()))
+
+
+def summarize(log: Log) -> tuple[list[RuleReport], list[LeftOut]]:
+    """The log by rule, and what was left out."""
+    by_rule: dict[str, list[tuple[Application, Verdict | None]]] = {}
+    for application, verdict in log.kept:
+        by_rule.setdefault(application.rule, []).append((application, verdict))
+    kept = [
+        RuleReport(name, str(done[0][0].contract), len(done), _worst([v for _, v in done]))
+        for name, done in by_rule.items()
+    ]
+    left_out = [LeftOut(a.rule, sources_of(a), v.why) for a, v in log.left_out]
+    return kept, left_out
+
+
+def sources_of(application: Application) -> tuple[str, ...]:
+    """The nodes of the user's model that a rewrite replaces."""
+    return tuple(sorted({s for node in application.matched for s in node.origin.sources}))
+
+
+def _worst(verdicts: Sequence[Verdict | None]) -> float | None:
+    found = [v.distance.max_abs for v in verdicts if v is not None and v.distance is not None]
+    return max(found, default=None)

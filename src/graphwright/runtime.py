@@ -1,0 +1,60 @@
+"""What computes for the driver: ONNX Runtime, in a child process or in this one, and float64."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from graphwright.ir.const import Array
+from graphwright.ir.cut import cut
+from graphwright.ir.graph import Graph, Node
+
+if TYPE_CHECKING:
+    from graphwright.backends.ort import Worker
+
+Feed = Mapping[str, Any]
+
+
+class Runtime:
+    """Runs graphs; `isolated` keeps ONNX Runtime in a child process, for models nobody vouches for."""
+
+    def __init__(self, *, isolated: bool = True) -> None:
+        self.isolated = isolated
+        self._worker: Worker | None = None
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._worker is not None:
+            self._worker.stop()
+
+    def evaluate(self, graph: Graph, feeds: Sequence[Feed]) -> list[list[Array]]:
+        """The outputs of `graph` for each set of inputs, the runtime's own optimizations off.
+
+        Raises ModelError when the runtime refuses the graph, fails or crashes.
+        """
+        from graphwright.backends.ort import Worker, pack
+
+        packed = pack(graph)
+        if not self.isolated:
+            from graphwright.backends.ort.session import evaluate
+
+            return evaluate(packed, feeds)
+        if self._worker is None:
+            self._worker = Worker()
+        return self._worker.evaluate(packed, feeds)
+
+    def evaluate64(self, graph: Graph, feeds: Sequence[Feed]) -> list[list[Array]]:
+        """The outputs of `graph` computed in float64. Raises ModelError where that is impossible."""
+        from graphwright.backends.onnx.reference import evaluate64
+
+        return evaluate64(graph, feeds)
+
+    def compute(self, node: Node) -> Array:
+        """What a node gives whose inputs are all constants. Raises ModelError."""
+        part = cut([node.outputs[0]], [])
+        return self.evaluate(part, [{}])[0][0]
