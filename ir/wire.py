@@ -1,4 +1,4 @@
-"""How protobuf frames a field that has a length; the front end and the back end of ONNX share it."""
+"""How protobuf frames a field that has a length, for all who read or write ONNX files."""
 
 from __future__ import annotations
 

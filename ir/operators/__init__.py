@@ -1,0 +1,5 @@
+"""The rows of the operator table, by what the operators do; importing this fills the table."""
+
+from graphwright.ir.operators import contractions, cuts, pointwise, reductions, sizes, views
+
+__all__ = ["contractions", "cuts", "pointwise", "reductions", "sizes", "views"]

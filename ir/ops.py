@@ -1,0 +1,190 @@
+"""The operators that rules speak of: one row each, and how to apply one.
+
+Any other operator passes through as it came, and needs no row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from graphwright.ir.const import Const, from_array
+from graphwright.ir.errors import ModelError
+from graphwright.ir.graph import NO_ORIGIN, Attr, Contents, Node, Origin, Value
+from graphwright.ir.types import INTS, NUMPY, UNKNOWN, TensorType, Type
+
+Inputs: TypeAlias = "Sequence[Value | None]"
+Attrs: TypeAlias = "Mapping[str, Attr]"
+MAX_CONTENTS = 64
+
+
+class NotTyped(Exception):
+    """Raised by a row's `infer` when the types given don't tell the result's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One operator.
+
+    `infer(inputs, attrs)` types the results; `numpy(*arrays, **attrs)` computes the first (or a
+    tuple of all); `contents(inputs, attrs)` is what a small integer result holds, as sizes.
+    `commutes`: its two operands may be swapped. `exact`: NumPy gives the bits any IEEE runtime
+    gives, so that constants may be folded with it. `own`: it lives in the domain `graphwright`.
+    `alike`: from this input on, all have one element type, so that a bare number may be one.
+    """
+
+    name: str
+    infer: Callable[[Inputs, Attrs], tuple[Type, ...]]
+    numpy: Callable[..., Any] | None = None
+    contents: Callable[[Inputs, Attrs], Contents | None] | None = None
+    commutes: bool = False
+    exact: bool = False
+    own: bool = False
+    alike: int | None = None
+
+
+OPS: dict[str, Op] = {}
+
+
+def register(*rows: Op) -> None:
+    """Add rows to the table."""
+    for row in rows:
+        OPS[row.name] = row
+
+
+def scalar(value: Value | None) -> float | None:
+    """The number that a constant of one element holds, or None."""
+    if value is None or value.const is None or not isinstance(value.type, TensorType):
+        return None
+    if value.type.dtype == "str" or any(d != 1 for d in value.type.shape or ()):
+        return None
+    number = value.const.load().reshape(-1)[0].item()
+    return None if isinstance(number, complex) else number
+
+
+def contents_of(value: Value | None) -> Contents | None:
+    """What a small integer tensor holds, as sizes, or None."""
+    if value is None:
+        return None
+    if value.contents is None and value.const is not None:
+        value.contents = _const_contents(value.const)
+    return value.contents
+
+
+def _const_contents(const: Const) -> Contents | None:
+    shape = const.type.shape
+    if const.type.dtype not in INTS and const.type.dtype != "bool":
+        return None
+    if shape is None or len(shape) > 1 or (const.type.nbytes or 0) > 8 * MAX_CONTENTS:
+        return None
+    try:
+        found = const.load()
+    except ModelError:  # raised again where the data itself is asked for
+        return None
+    if found.size > MAX_CONTENTS:
+        return None
+    return tuple(map(int, found.tolist())) if found.ndim else int(found)
+
+
+def infer(op: str, inputs: Inputs, attrs: Attrs, count: int = 1) -> tuple[Type, ...]:
+    """The types of `count` results; unknown where the table has no answer.
+
+    Raises TypeError when the operands do not fit the operator.
+    """
+    row = OPS.get(op)
+    if row is None:
+        return (UNKNOWN,) * count
+    try:
+        types = row.infer(inputs, attrs)
+    except NotTyped:
+        return (UNKNOWN,) * count
+    except KeyError as missing:
+        raise TypeError(f"{op} needs the attribute {missing}") from None
+    except IndexError:
+        raise TypeError(f"{op} needs more than {len(inputs)} inputs") from None
+    if len(types) == count:
+        return types
+    return (*types, *(UNKNOWN,) * (count - len(types)))[:count]
+
+
+def constant(number: object, dtype: str) -> Value:
+    """A constant value: a number, a (nested) list of them, or an array.
+
+    Raises TypeError for a number that `dtype` does not have.
+    """
+    kind = NUMPY[dtype]
+    try:
+        array = np.asarray(number, kind)
+    except OverflowError:
+        raise TypeError(f"{number} is no {dtype}") from None
+    if isinstance(number, float) and kind.kind in "iub" and array != number:
+        raise TypeError(f"{number} is no {dtype}")
+    const = from_array(array)
+    return Value(const.type, const=const)
+
+
+def apply(
+    op: str,
+    *inputs: Value | float | None,
+    count: int = 1,
+    origin: Origin = NO_ORIGIN,
+    place: float = 0.0,
+    **attrs: Attr,
+) -> Node:
+    """A new node: `apply("Mul", x, 0.5)`. Numbers become constants of the type of the others.
+
+    Raises TypeError when the operands do not fit the operator.
+    """
+    return node_of(op, inputs, attrs, count, origin, place)
+
+
+def node_of(
+    op: str,
+    inputs: Sequence[Value | float | None],
+    attrs: Attrs,
+    count: int = 1,
+    origin: Origin = NO_ORIGIN,
+    place: float = 0.0,
+) -> Node:
+    """As `apply`, whatever the names of the attributes."""
+    row = OPS.get(op)
+    dtype = ""
+    if any(isinstance(v, int | float) for v in inputs):
+        first = 0 if row is None else row.alike or 0
+        like = next((v.type for v in inputs[first:] if isinstance(v, Value)), UNKNOWN)
+        dtype = like.dtype if isinstance(like, TensorType) else "f32"
+    values = tuple(constant(v, dtype) if isinstance(v, int | float) else v for v in inputs)
+    outputs = tuple([Value(t) for t in infer(op, values, attrs, count)])
+    if row is not None and row.contents is not None and outputs:
+        outputs[0].contents = row.contents(values, attrs)
+    return Node(op, values, attrs, outputs, origin=origin, place=place)
+
+
+def return_node(values: Sequence[Value | None], names: Sequence[str]) -> Node:
+    """The node that ends a graph."""
+    return Node("return", tuple(values), {"names": tuple(names)}, (), place=float("inf"))
+
+
+RANDOM = frozenset(
+    {
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+        "Multinomial",
+        "Bernoulli",
+    }
+)
+
+
+def is_pure(node: Node) -> bool:
+    """Whether running it twice, or not at all, makes no difference but to those who read it.
+
+    Of operators of foreign domains that is not known, so they are not.
+    """
+    if "::" in node.op or node.op.partition("@")[0] in RANDOM:
+        return False
+    return all(is_pure(n) for body in node.bodies.values() for n in body.reachable())
