@@ -11,6 +11,7 @@ import numpy as np
 
 from graphwright.ir.dims import Dim, Sym
 from graphwright.ir.graph import Contents
+from graphwright.ir.operators.erf import erf
 from graphwright.ir.operators.operands import broadcast_types, tensor
 from graphwright.ir.ops import Attrs, Inputs, Op, contents_of, register
 from graphwright.ir.types import FLOATS, NAMES, NUMPY, UNKNOWN, TensorType, Type
@@ -120,7 +121,7 @@ def _kept(inputs: Inputs, attrs: Attrs) -> Contents | None:
 
 
 def _erf(x: Array) -> Array:
-    return _as(x, np.vectorize(math.erf, otypes=[np.float64])(x))
+    return _as(x, erf(x))
 
 
 def _as(x: Array, y: Array) -> Array:
