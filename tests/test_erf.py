@@ -1,11 +1,11 @@
 import math
-import time
 
 import numpy as np
 import pytest
-from graphwright.ir.operators.erf import erf
 from hypothesis import given
 from hypothesis import strategies as st
+
+from graphwright.ir.operators.erf import erf
 
 
 @given(st.floats(allow_nan=False))
@@ -23,10 +23,3 @@ def test_erf_of_what_is_no_number() -> None:
     assert erf(np.array([-np.inf, np.inf])).tolist() == [-1.0, 1.0]
     assert np.signbit(erf(np.array([-0.0]))).all()
     assert erf(np.zeros((0, 3), np.float32)).shape == (0, 3)
-
-
-def test_erf_of_a_million_numbers_takes_no_time() -> None:
-    x = np.random.default_rng(0).normal(size=1_000_000)
-    start = time.perf_counter()
-    erf(x)
-    assert time.perf_counter() - start < 3  # one call of math.erf for each takes longer
