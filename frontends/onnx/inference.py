@@ -37,6 +37,8 @@ def inferred(
     for name, value in zip(proto.input, inputs, strict=True):
         given = None if value is None else type_proto(value.type)
         if given is None:
+            if name:
+                return {}  # ONNX infers nothing from a type that is not known, as in a function
             continue
         types[name] = given
         if value is not None and value.const is not None and (value.const.type.nbytes or 0) <= SMALL:
