@@ -28,7 +28,7 @@ from graphwright.ir.graph import (
     Origin,
     Value,
 )
-from graphwright.ir.ops import OPS, infer, return_node
+from graphwright.ir.ops import OPS, infer, is_pure, return_node
 from graphwright.ir.types import UNKNOWN, TensorType, Type
 
 SMALL = 1 << 10
@@ -145,16 +145,6 @@ def _kept(graph: Graph, nodes: list[Node]) -> tuple[Node, ...]:
         return ()
     reached = set(graph.reachable())
     return tuple(n for n in doubtful if n not in reached)
-
-
-RANDOM = frozenset(
-    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
-)
-
-
-def is_pure(node: Node) -> bool:
-    """Whether running it twice, or not at all, makes no difference but to those who read it."""
-    return "::" not in node.op and node.op not in RANDOM
 
 
 def read_nodes(
@@ -290,7 +280,7 @@ def _bodies(
     """Bodies by attribute, all with the same captures as their last inputs."""
     given: list[Type] = []
     if proto.op_type == "Loop":
-        given = [TensorType("i64", ()), TensorType("bool", ()), *(v.type if v else UNKNOWN for v in inputs[2:])]
+        given = [TensorType("i64", ()), TensorType("bool", ()), *(_carried(v) for v in inputs[2:])]
     found: dict[str, tuple[Graph, tuple[Value, ...]]] = {}
     for attr in proto.attribute:
         if attr.type == 5:
@@ -305,6 +295,13 @@ def _bodies(
         last = (inside.get(v) or Value(v.type, name=v.name) for v in captures)
         graph.inputs = (*graph.inputs[:own], *last)
     return {name: graph for name, (graph, _) in found.items()}, captures
+
+
+def _carried(value: Value | None) -> Type:
+    """The type of what a Loop carries: its shape may change from turn to turn."""
+    if value is None or not isinstance(value.type, TensorType):
+        return UNKNOWN
+    return TensorType(value.type.dtype)
 
 
 def _constant_node(
