@@ -1,0 +1,130 @@
+"""ONNX Runtime in a child process, so that a model that crashes it cannot crash its user.
+
+The child reads pickled calls from its standard input and answers on its standard output; only the
+parent, which is us, writes to it.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from graphwright.backends.ort.pack import Packed
+from graphwright.ir.errors import ModelError
+
+
+class Worker:
+    """A child process that evaluates packed graphs; started at the first call, ended at the last."""
+
+    def __init__(self) -> None:
+        self.child: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the child, if there is one."""
+        child, self.child = self.child, None
+        if child is not None:
+            child.kill()
+            child.wait()
+            for pipe in (child.stdin, child.stdout):
+                if pipe is not None:
+                    pipe.close()
+
+    def evaluate(
+        self, packed: Packed, feeds: Sequence[Any], optimized: bool = False
+    ) -> list[list[Any]]:
+        """The outputs for each set of inputs. Raises ModelError when the model fails or crashes."""
+        child = self._started()
+        assert child.stdin is not None and child.stdout is not None
+        try:
+            send(child.stdin, (packed, list(feeds), optimized))
+            answer = receive(child.stdout)
+        except (BrokenPipeError, EOFError):
+            code = child.wait()
+            self.stop()
+            raise ModelError(f"ONNX Runtime crashed on the model ({_death(code)})") from None
+        except BaseException:
+            self.stop()
+            raise
+        if isinstance(answer, str):
+            raise ModelError(answer)
+        return answer  # type: ignore[no-any-return]
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self.child is None:
+            self.child = subprocess.Popen(
+                [sys.executable, "-m", "graphwright.backends.ort.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONWARNINGS": "ignore"},
+            )
+        return self.child
+
+
+def _death(code: int) -> str:
+    if code >= 0:
+        return f"exit status {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
+
+
+def send(pipe: BinaryIO | Any, message: object) -> None:
+    """Write one message, its length first."""
+    data = pickle.dumps(message, protocol=5)
+    pipe.write(struct.pack("<Q", len(data)))
+    pipe.write(data)
+    pipe.flush()
+
+
+def receive(pipe: BinaryIO | Any) -> Any:
+    """Read one message; EOFError when the other side is gone."""
+    head = pipe.read(8)
+    if len(head) < 8:
+        raise EOFError
+    (length,) = struct.unpack("<Q", head)
+    data = pipe.read(length)
+    if len(data) < length:
+        raise EOFError
+    return pickle.loads(data)
+
+
+def main() -> None:
+    """Answer calls until the parent is gone."""
+    from graphwright.backends.ort.session import evaluate
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what the runtime prints must not stand among the answers
+    while True:
+        try:
+            packed, feeds, optimized = receive(sys.stdin.buffer)
+        except EOFError:
+            return
+        try:
+            answer: object = evaluate(packed, feeds, optimized)
+        except ModelError as error:
+            answer = str(error)
+        except MemoryError:
+            answer = "there is not enough memory to run the model"
+        send(answers, answer)
+
+
+if __name__ == "__main__":
+    main()
