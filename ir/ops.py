@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from graphwright.ir.const import Const, from_array
 from graphwright.ir.errors import ModelError
-from graphwright.ir.graph import NO_ORIGIN, Attr, Contents, Node, Origin, Value
+from graphwright.ir.graph import NO_ORIGIN, Attr, Contents, Graph, Node, Origin, Value
 from graphwright.ir.types import INTS, NUMPY, UNKNOWN, TensorType, Type
 
 Inputs: TypeAlias = "Sequence[Value | None]"
 Attrs: TypeAlias = "Mapping[str, Attr]"
 MAX_CONTENTS = 64
+NO_BODIES: Mapping[str, Graph] = MappingProxyType({})
 
 
 class NotTyped(Exception):
@@ -110,6 +112,12 @@ def infer(op: str, inputs: Inputs, attrs: Attrs, count: int = 1) -> tuple[Type, 
     return (*types, *(UNKNOWN,) * (count - len(types)))[:count]
 
 
+def contents_made(op: str, inputs: Inputs, attrs: Attrs) -> Contents | None:
+    """What the first result of an operator holds, as sizes, or None."""
+    row = OPS.get(op)
+    return None if row is None or row.contents is None else row.contents(inputs, attrs)
+
+
 def constant(number: object, dtype: str) -> Value:
     """A constant value: a number, a (nested) list of them, or an array.
 
@@ -148,8 +156,10 @@ def node_of(
     count: int = 1,
     origin: Origin = NO_ORIGIN,
     place: float = 0.0,
+    captures: tuple[Value, ...] = (),
+    bodies: Mapping[str, Graph] = NO_BODIES,
 ) -> Node:
-    """As `apply`, whatever the names of the attributes."""
+    """As `apply`, for attributes of any name and nodes with bodies."""
     row = OPS.get(op)
     dtype = ""
     if any(isinstance(v, int | float) for v in inputs):
@@ -160,7 +170,7 @@ def node_of(
     outputs = tuple([Value(t) for t in infer(op, values, attrs, count)])
     if row is not None and row.contents is not None and outputs:
         outputs[0].contents = row.contents(values, attrs)
-    return Node(op, values, attrs, outputs, origin=origin, place=place)
+    return Node(op, values, attrs, outputs, captures, bodies, origin, place=place)
 
 
 def return_node(values: Sequence[Value | None], names: Sequence[str]) -> Node:
