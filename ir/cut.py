@@ -30,7 +30,9 @@ def cut(
     for output in outputs:
         _copy(output, copies, reads)
     names = [f"out{i}" for i in range(len(outputs))]
-    return Graph(name, tuple(copies[v] for v in given), return_node([copies[v] for v in outputs], names))
+    return Graph(
+        name, tuple(copies[v] for v in given), return_node([copies[v] for v in outputs], names)
+    )
 
 
 def _copy(root: Value, copies: dict[Value, Value], reads: Reads) -> None:
