@@ -1,0 +1,287 @@
+"""From two aligned graphs to hunks."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+
+import numpy as np
+
+from graphwright.alignment import Alignment, align, outputs_by_name
+from graphwright.hunks import (
+    Hunk,
+    Insert,
+    Inside,
+    Move,
+    Place,
+    Remove,
+    Replace,
+    Signature,
+    Update,
+    Weights,
+)
+from graphwright.ir.const import Const
+from graphwright.ir.graph import Attr, Graph, Node, Value
+
+MADE_UP = re.compile(r"\b_\d+\b")
+CHUNK = 1 << 22  # elements that are subtracted at a time
+Region = tuple[list[Node], list[Node]]
+
+
+def compare(before: Graph, after: Graph) -> list[Hunk]:
+    """All that is different, in the order of the first graph."""
+    found = align(before, after)
+    return [*_signature(before, after), *_functions(before, after), *_within(found)]
+
+
+def _within(found: Alignment) -> Iterator[Hunk]:
+    kept: set[int] | None = None
+    for old, new in _regions(found):
+        if not new and kept is None:
+            ups = found.labels.ups(found.before, {v: v.name for v in found.before.inputs})
+            kept = {ups[n] for n in found.there}
+        merged = kept is not None and not new and all(ups[n] in kept for n in old)
+        yield _region(old, new, merged)
+    for a, b in found.pairs():
+        yield from _attributes(found, a, b)
+        yield from _bodies(found, a, b)
+        yield from _moves(found, a, b)
+    yield from _constants(found)
+    yield from _outputs(found)
+
+
+def place(node: Node) -> Place:
+    """How hunks speak of a node."""
+    op = node.op.rpartition("::")[2].partition("@")[0]
+    name = node.name or next((v.name for v in node.outputs if v.name), "")
+    return Place(op, name, node.origin.sources)
+
+
+def _region(old: list[Node], new: list[Node], merged: bool) -> Hunk:
+    before, after = tuple(map(place, old)), tuple(map(place, new))
+    if not after:
+        return Remove(before, merged)
+    rules = tuple(dict.fromkeys(r for n in new for r in n.origin.rules))
+    return Replace(before, after, rules) if before else Insert(after, rules)
+
+
+def _regions(found: Alignment) -> list[Region]:
+    """Nodes without partners, what belongs together together."""
+    import networkx as nx
+
+    old, new = found.left()
+    links = nx.Graph()
+    links.add_nodes_from(old)
+    links.add_nodes_from(new)
+    claimed = _claims(old, new)
+    links.add_edges_from(claimed)
+    taken = {n for edge in claimed for n in edge}
+    free = {n for n in (*old, *new) if n not in taken}
+    links.add_edges_from(
+        (v.producer, n) for n in free for v in n.operands() if v is not None and v.producer in free
+    )
+    links.add_edges_from(edge for edge in _slots(found) if edge[0] in free and edge[1] in free)
+    order = {n: i for i, n in enumerate((*old, *new))}
+    parts = [sorted(part, key=order.__getitem__) for part in nx.connected_components(links)]
+    parts.sort(key=lambda part: order[part[0]])
+    news = set(new)
+    return [([n for n in p if n not in news], [n for n in p if n in news]) for p in parts]
+
+
+def _claims(old: list[Node], new: list[Node]) -> list[tuple[Node, Node]]:
+    """New nodes that rules made, linked to what they were made of; each old node goes to one."""
+    by_source: dict[str, list[Node]] = defaultdict(list)
+    for a in old:
+        for source in a.origin.sources:
+            by_source[source].append(a)
+    first: dict[object, Node] = {}
+    owner: dict[Node, Node] = {}
+    edges = []
+    for b in new:
+        if not b.origin.rules:
+            continue
+        lead = first.setdefault(b.origin, b)
+        edges.append((lead, b))
+        mine = [a for source in b.origin.sources for a in by_source[source]]
+        edges += [(a, lead) for a in mine if owner.setdefault(a, lead) is lead]
+    return edges
+
+
+def _slots(found: Alignment) -> Iterator[tuple[Node, Node]]:
+    """Producers of what one node reads in both graphs at one place."""
+    for a, b in _reads(found):
+        if a is not None and b is not None and a.producer is not None and b.producer is not None:
+            yield a.producer, b.producer
+
+
+def _reads(found: Alignment) -> Iterator[tuple[Value | None, Value | None]]:
+    yield from found.results()
+    for a, b in found.pairs():
+        yield from zip(a.operands(), b.operands(), strict=False)
+
+
+def _attributes(found: Alignment, a: Node, b: Node) -> Iterator[Hunk]:
+    if a.attrs is b.attrs:
+        return
+    tell = found.labels.attribute
+    for name in sorted({*a.attrs, *b.attrs}):
+        one, other = a.attrs.get(name), b.attrs.get(name)
+        if one is not None and other is not None and tell(one) == tell(other):
+            continue
+        if isinstance(one, Const) and isinstance(other, Const):
+            yield _weights(place(a), name, one, other)
+        else:
+            yield Update(place(a), name, _written(one), _written(other))
+
+
+def _written(attr: Attr | None) -> str | None:
+    if attr is None:
+        return None
+    return str(attr.type) if isinstance(attr, Const) else repr(attr)
+
+
+def _bodies(found: Alignment, a: Node, b: Node) -> Iterator[Hunk]:
+    for name in sorted({*a.bodies, *b.bodies}):
+        one, other = a.bodies.get(name), b.bodies.get(name)
+        if one is None or other is None:
+            yield Update(place(a), name, *("a body" if g else None for g in (one, other)))
+        elif found.labels.body(one) != found.labels.body(other):
+            hunks = list(_within(align(one, other, found.labels)))
+            signature = list(_body_signature(one, other))
+            yield from map(partial(Inside, place(a), name), [*signature, *hunks])
+
+
+def _body_signature(one: Graph, other: Graph) -> Iterator[Hunk]:
+    before, after = (", ".join(str(v.type) for v in g.inputs) for g in (one, other))
+    if before != after:
+        yield Signature("inputs", "of the body", before, after)
+    if len(one.outputs) != len(other.outputs):
+        yield Signature("outputs", "of the body", f"{len(one.outputs)}", f"{len(other.outputs)}")
+
+
+def _moves(found: Alignment, a: Node, b: Node) -> Iterator[Hunk]:
+    """What a node reads instead, where no other hunk explains it."""
+    reads = zip(a.operands(), b.operands(), strict=False)
+    other = [p for p in reads if not (p[0] is p[1] or found.same(*p) or _explained(found, *p))]
+    before, after = (tuple(_named(p[side]) for p in other) for side in (0, 1))
+    if _is_swapped(found, a, b):
+        before, after = (before, before[::-1])
+    if before and not all(_constant(x) and _constant(y) for x, y in other):
+        yield Move(place(a), before, after)
+
+
+def _is_swapped(found: Alignment, a: Node, b: Node) -> bool:
+    both = len(a.operands()) == len(b.operands()) == 2
+    return both and all(found.same(*p) for p in zip(a.operands(), b.operands()[::-1], strict=True))
+
+
+def _constant(value: Value | None) -> bool:
+    return value is not None and value.const is not None
+
+
+def _constants(found: Alignment) -> Iterator[Hunk]:
+    """Constants that hold something else, each pair once."""
+    told: set[tuple[Const, Const]] = set()
+    for a, b in found.pairs():
+        swapped = _is_swapped(found, a, b)
+        for one, other in zip(a.operands(), b.operands(), strict=False):
+            if swapped or one is None or other is None or one.const is None or other.const is None:
+                continue
+            if (one.const, other.const) not in told and not found.same(one, other):
+                told.add((one.const, other.const))
+                yield _weights(place(a), one.name or other.name, one.const, other.const)
+
+
+def _outputs(found: Alignment) -> Iterator[Hunk]:
+    names = {v: n for n, v in outputs_by_name(found.before).items()}
+    for one, other in found.results():
+        if not found.same(one, other) and not _explained(found, one, other):
+            yield Signature("output", names[one], f"is {_named(one)}", f"is {_named(other)}")
+
+
+def _explained(found: Alignment, one: Value | None, other: Value | None) -> bool:
+    """Whether a hunk speaks of what gives either value."""
+    removed = one is not None and one.producer is not None and one.producer not in found.there
+    made = other is not None and other.producer is not None and other.producer not in found.back
+    return removed or made
+
+
+def _named(value: Value | None) -> str:
+    if value is None:
+        return "nothing"
+    if value.const is not None:
+        return f"the constant {value.name or value.type}"
+    if value.producer is None:
+        return f"the input {value.name}"
+    made = place(value.producer)
+    return f"{made.op} {made.name}".rstrip()
+
+
+def _weights(node: Place, name: str, one: Const, other: Const) -> Weights:
+    apart = _apart(one, other) if one.type == other.type else None
+    return Weights(node, name, str(one.type), str(other.type), apart)
+
+
+def _apart(one: Const, other: Const) -> float | None:
+    """The largest difference between two constants of one type; None for what is no number."""
+    a, b = one.load().reshape(-1), other.load().reshape(-1)
+    if a.dtype == object or a.dtype.kind == "c":
+        return None
+    most = 0.0
+    for start in range(0, a.size, CHUNK):
+        parts = [x[start : start + CHUNK].astype(np.float64) for x in (a, b)]
+        with np.errstate(invalid="ignore"):
+            difference = np.abs(parts[0] - parts[1])
+        most = max(most, float(np.nan_to_num(difference, nan=0.0).max(initial=0.0)))
+    return most
+
+
+def _signature(before: Graph, after: Graph) -> Iterator[Hunk]:
+    yield from _changed("input", _types(before.inputs), _types(after.inputs))
+    yield from _changed("output", _results(before), _results(after))
+    both = [{v.name: c for v, c in g.defaults.items()} for g in (before, after)]
+    for name in sorted({*both[0]} & {*both[1]}):
+        from_, to = both[0][name], both[1][name]
+        if from_ is not to and (apart := _apart(from_, to)):
+            yield Weights(Place("input", name), name, str(from_.type), str(to.type), apart)
+    have = [dict.fromkeys(names, "an initializer beside it") for names in both]
+    yield from _changed("default of the input", *have)
+
+
+def _changed(what: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Hunk]:
+    for name in dict.fromkeys((*before, *after)):
+        one, other = before.get(name), after.get(name)
+        if one != other:
+            yield Signature(what, name, one, other)
+    order = [[n for n in side if n in before and n in after] for side in (before, after)]
+    if order[0] != order[1]:
+        yield Signature(f"order of {what}s", "", ", ".join(order[0]), ", ".join(order[1]))
+
+
+def _types(values: Iterable[Value]) -> dict[str, str]:
+    return {v.name: _type(v) for v in values}
+
+
+def _results(graph: Graph) -> dict[str, str]:
+    return {n: _type(v) for n, v in outputs_by_name(graph).items()}
+
+
+def _type(value: Value | None) -> str:
+    """The type, whatever names were made up for sizes that the file does not name."""
+    return "nothing" if value is None else MADE_UP.sub("?", str(value.type))
+
+
+def _functions(before: Graph, after: Graph) -> Iterator[Hunk]:
+    both = [
+        {n: f for n, f in g.functions.items() if f.domain != "graphwright"} for g in (before, after)
+    ]
+    for name in sorted({*both[0], *both[1]}):
+        one, other = both[0].get(name), both[1].get(name)
+        if one is None or other is None:
+            said = [None if f is None else f"{len(f.body.nodes())} nodes" for f in (one, other)]
+            yield Signature("function", name, *said)
+        else:
+            inner = _within(align(one.body, other.body))
+            yield from map(partial(Inside, Place("function", name), "the body"), inner)
