@@ -9,7 +9,7 @@ import onnx.defs
 import onnx.shape_inference
 
 from graphwright.frontends.onnx.tensors import DTYPES, Namer, type_of
-from graphwright.ir.dims import Sym
+from graphwright.ir.dims import Dim, Sym
 from graphwright.ir.graph import Value
 from graphwright.ir.types import OptionalType, SequenceType, TensorType, Type
 
@@ -51,7 +51,17 @@ def inferred(
         )
     except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError, ValueError):
         return {}
-    return {name: type_of(proto_, namer) for name, proto_ in found.items()}
+    kept = {str(d): d for v in inputs if v is not None for d in _symbols(v.type)}
+    # A size that ONNX passes on keeps its name; any other name it makes up.
+    def known(name: str, axis: int) -> Dim:
+        return kept[name] if name in kept else namer(name, axis)
+
+    return {name: type_of(proto_, known) for name, proto_ in found.items()}
+
+
+def _symbols(type_: Type) -> list[Sym]:
+    shape = type_.shape if isinstance(type_, TensorType) else None
+    return [d for d in shape or () if isinstance(d, Sym)]
 
 
 def type_proto(type_: Type) -> onnx.TypeProto | None:

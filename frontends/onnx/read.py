@@ -257,10 +257,11 @@ def _typed(
         if not isinstance(type_, TensorType) or type_.shape is None:
             hint = hints.get(name)
             said = UNKNOWN if hint is None else type_of(hint, reader.unknown)
-            if said == UNKNOWN or (isinstance(said, TensorType) and said.shape is None):
+            if not _is_settled(said, row is not None):
                 if known is None:
                     known = inferred(proto, _as_written(proto, scope), reader.opsets, reader.unknown)
-                said = known.get(name, said)
+                better = known.get(name, UNKNOWN)
+                said = better if _has_rank(better) or said == UNKNOWN else said
             type_ = type_ if said == UNKNOWN else said
         value = Value(type_, name=name)
         scope.add(name, value, f"the node '{label(proto)}'")
@@ -268,6 +269,20 @@ def _typed(
     if row is not None and row.contents is not None and outputs:
         outputs[0].contents = row.contents(inputs, attrs)
     return tuple(outputs)
+
+
+def _has_rank(type_: Type) -> bool:
+    return isinstance(type_, TensorType) and type_.shape is not None
+
+
+def _is_settled(said: Type, has_row: bool) -> bool:
+    """Whether the file's word on a type need not be held against ONNX's inference.
+
+    Inference knows which of our sizes a symbol is; where our own row failed, it would too.
+    """
+    if not isinstance(said, TensorType) or said.shape is None:
+        return False
+    return has_row or all(isinstance(d, int) for d in said.shape)
 
 
 def _as_written(proto: onnx.NodeProto, scope: Scope) -> list[Value | None]:
