@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 Dim: TypeAlias = "int | Sym"
-Atom: TypeAlias = "str | Floor"
+Atom: TypeAlias = "str | Floor | Least | Joint"
 Term: TypeAlias = "tuple[tuple[Atom, ...], int]"
 
 
@@ -23,7 +23,29 @@ class Floor:
     by: int
 
     def __str__(self) -> str:
-        return _written_floor(self, str)
+        return _written_atom(self, str)
+
+
+@dataclass(frozen=True)
+class Least:
+    """The smaller of a size and a number, as where a slice ends."""
+
+    dim: Sym
+    bound: int
+
+    def __str__(self) -> str:
+        return _written_atom(self, str)
+
+
+@dataclass(frozen=True)
+class Joint:
+    """The size of an axis where two meet that are equal, or of which one is 1."""
+
+    a: Sym
+    b: Sym
+
+    def __str__(self) -> str:
+        return _written_atom(self, str)
 
 
 @dataclass(frozen=True)
@@ -67,7 +89,7 @@ class Sym:
     def nonnegative(self) -> bool:
         """Whether it is surely 0 or more, since every size is and no term is subtracted."""
         return all(
-            n >= 0 and all(isinstance(atom, str) or atom.dim.nonnegative for atom in atoms)
+            n >= 0 and all(isinstance(a, str) or _parts_nonnegative(a) for a in atoms)
             for atoms, n in self.terms
         )
 
@@ -91,12 +113,22 @@ def written(dim: Dim, name: Callable[[str], str] = str) -> str:
 
 
 def _written_term(atoms: tuple[Atom, ...], n: int, name: Callable[[str], str]) -> str:
-    factors = [name(a) if isinstance(a, str) else _written_floor(a, name) for a in atoms]
+    factors = [name(a) if isinstance(a, str) else _written_atom(a, name) for a in atoms]
     if abs(n) != 1 or not atoms:
         factors.insert(0, str(abs(n)))
     if len(factors) > 1 or n < 0:
         factors = [f"({f})" if "//" in f else f for f in factors]
     return "-" * (n < 0) + "*".join(factors)
+
+
+def _written_atom(atom: Floor | Least | Joint, name: Callable[[str], str]) -> str:
+    match atom:
+        case Least(dim, bound):
+            return f"min({written(dim, name)}, {bound})"
+        case Joint(a, b):
+            return f"joint({written(a, name)}, {written(b, name)})"
+        case Floor():
+            return _written_floor(atom, name)
 
 
 def _written_floor(floor: Floor, name: Callable[[str], str]) -> str:
@@ -147,8 +179,13 @@ def atoms_of(dim: Dim) -> set[str]:
     found: set[str] = set()
     for atoms, _ in _terms(dim):
         for atom in atoms:
-            found |= {atom} if isinstance(atom, str) else atoms_of(atom.dim)
+            found |= {atom} if isinstance(atom, str) else names_in(atom)
     return found
+
+
+def names_in(atom: Floor | Least | Joint) -> set[str]:
+    """The names that an atom depends on."""
+    return atoms_of(atom.a) | atoms_of(atom.b) if isinstance(atom, Joint) else atoms_of(atom.dim)
 
 
 def evaluate(dim: Dim, sizes: Mapping[str, int]) -> int:
@@ -166,12 +203,63 @@ def substitute(dim: Dim, sizes: Mapping[str, Dim]) -> Dim:
     for atoms, n in dim.terms:
         factor: Dim = n
         for atom in atoms:
-            if isinstance(atom, str):
-                factor = factor * sizes.get(atom, sym(atom))
-            else:
-                factor = factor * (substitute(atom.dim, sizes) // atom.by)
+            factor = factor * _substituted(atom, sizes)
         total = total + factor
     return total
+
+
+def _substituted(atom: Atom, sizes: Mapping[str, Dim]) -> Dim:
+    match atom:
+        case Floor(dim, by):
+            return substitute(dim, sizes) // by
+        case Least(dim, bound):
+            return least(substitute(dim, sizes), bound)
+        case Joint(a, b):
+            return joint(substitute(a, sizes), substitute(b, sizes))
+        case str():
+            return sizes.get(atom, sym(atom))
+
+
+def least(dim: Dim, bound: int) -> Dim:
+    """The smaller of a size and a number."""
+    if isinstance(dim, int):
+        return min(dim, bound)
+    if isinstance(atom := _only_atom(dim), Least):
+        return least(atom.dim, min(atom.bound, bound))
+    return Sym((((Least(dim, bound),), 1),))
+
+
+def joint(a: Dim, b: Dim) -> Dim:
+    """The size of an axis where `a` and `b` meet: they are equal, or one of them is 1.
+
+    A number from 2 on is it: the other is that number or 1. `S` beside `min(S, 64)` is `S`: were they
+    not equal, the latter would be 64.
+    """
+    if a == b or b == 1:
+        return a
+    if a == 1 or (isinstance(b, int) and not isinstance(a, int)):
+        return b
+    if isinstance(a, int) or isinstance(b, int):
+        return a
+    for one, other in ((a, b), (b, a)):
+        atom = _only_atom(one)
+        if isinstance(atom, Least) and atom.dim == other and atom.bound > 1:
+            return other
+        if isinstance(atom, Joint) and other in (atom.a, atom.b):
+            return one
+    first, second = sorted((a, b), key=str)
+    return Sym((((Joint(first, second),), 1),))
+
+
+def _only_atom(dim: Sym) -> Atom | None:
+    ((atoms, n), *others) = dim.terms
+    return atoms[0] if not others and n == 1 and len(atoms) == 1 else None
+
+
+def _parts_nonnegative(atom: Floor | Least | Joint) -> bool:
+    if isinstance(atom, Joint):
+        return atom.a.nonnegative and atom.b.nonnegative
+    return atom.dim.nonnegative and (isinstance(atom, Floor) or atom.bound >= 0)
 
 
 def _terms(dim: Dim) -> tuple[Term, ...]:
@@ -179,7 +267,7 @@ def _terms(dim: Dim) -> tuple[Term, ...]:
 
 
 def _rank(atom: Atom) -> tuple[bool, str]:
-    return (True, _written_floor(atom, repr)) if isinstance(atom, Floor) else (False, atom)
+    return (False, atom) if isinstance(atom, str) else (True, _written_atom(atom, repr))
 
 
 def _normal(terms: Iterable[Term]) -> Dim:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphwright.ir.const import Array, Const, from_array
-from graphwright.ir.dims import Dim, Sym, sym
+from graphwright.ir.dims import Dim, Sym, joint, least, sym
 from graphwright.ir.graph import Attr, AttrRef, Carried
 from graphwright.ir.types import (
     NUMPY,
@@ -74,6 +74,10 @@ def read_dim(at: ast.expr) -> Dim:
             return sym(name)
         case ast.Call(ast.Name("sym"), [ast.Constant(str(name))], []):
             return sym(name)
+        case ast.Call(ast.Name("min"), [dim, ast.Constant(int(bound))], []):
+            return least(read_dim(dim), bound)
+        case ast.Call(ast.Name("joint"), [a, b], []):
+            return joint(read_dim(a), read_dim(b))
         case ast.UnaryOp(ast.USub(), inner):
             return -read_dim(inner)
         case ast.BinOp(left, ast.Add(), right):

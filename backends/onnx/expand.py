@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphwright.ir.dims import Atom, Dim, Floor, Sym
+from graphwright.ir.dims import Atom, Dim, Floor, Joint, Least, Sym
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Attr, Node, Value
 from graphwright.ir.ops import apply, constant
@@ -24,7 +24,9 @@ def _op(name: str, *inputs: Value | float, **attrs: Attr) -> Value:
 def gelu(x: Value, approximate: str = "none") -> Value:
     """x (1 + erf(x / sqrt 2)) / 2, or its tanh form."""
     if approximate == "none":
-        return _op("Mul", _op("Mul", x, 0.5), _op("Add", _op("Erf", _op("Div", x, math.sqrt(2))), 1.0))
+        return _op(
+            "Mul", _op("Mul", x, 0.5), _op("Add", _op("Erf", _op("Div", x, math.sqrt(2))), 1.0)
+        )
     cube = _op("Mul", _op("Mul", x, x), x)
     inner = _op("Mul", _op("Add", x, _op("Mul", cube, 0.044715)), math.sqrt(2 / math.pi))
     return _op("Mul", _op("Mul", x, 0.5), _op("Add", _op("Tanh", inner), 1.0))
@@ -36,7 +38,12 @@ def swish(x: Value, alpha: float = 1.0) -> Value:
 
 
 def layer_norm(
-    x: Value, scale: Value, bias: Value | None = None, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
+    x: Value,
+    scale: Value,
+    bias: Value | None = None,
+    axis: int = -1,
+    epsilon: float = 1e-5,
+    stash_type: int = 1,
 ) -> Value:
     """(x - mean x) / sqrt(mean (x - mean x)^2 + epsilon) * scale + bias."""
     wide, back = _widened(x)
@@ -47,7 +54,9 @@ def layer_norm(
     return y if bias is None else _op("Add", y, bias)
 
 
-def rms_norm(x: Value, scale: Value, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1) -> Value:
+def rms_norm(
+    x: Value, scale: Value, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
+) -> Value:
     """x / sqrt(mean x^2 + epsilon) * scale."""
     wide, back = _widened(x)
     mean = _op("ReduceMean", _op("Mul", wide, wide), axes=_trailing(x, axis), keepdims=1)
@@ -66,7 +75,9 @@ def _trailing(x: Value, axis: int) -> tuple[int, ...]:
     if axis >= 0:
         rank = x.type.rank if isinstance(x.type, TensorType) else None
         if rank is None:
-            raise ModelError("a norm over an axis counted from the front of a tensor of unknown rank")
+            raise ModelError(
+                "a norm over an axis counted from the front of a tensor of unknown rank"
+            )
         axis -= rank
     return tuple(range(axis, 0))
 
@@ -122,7 +133,7 @@ def _vector(dim: Dim, size_of: SizeOf) -> Value:
         return constant([dim], "i64")
     total: Value | None = None
     for atoms, n in dim.terms:
-        factor: Value | None = None if n != 1 or not atoms else None
+        factor: Value | None = None
         for atom in atoms:
             here = _atom(atom, size_of)
             factor = here if factor is None else _op("Mul", factor, here)
@@ -136,9 +147,17 @@ def _vector(dim: Dim, size_of: SizeOf) -> Value:
 
 
 def _atom(atom: Atom, size_of: SizeOf) -> Value:
-    if isinstance(atom, Floor):
-        return _op("Div", _vector(atom.dim, size_of), constant([atom.by], "i64"))
-    return size_of(atom)
+    match atom:
+        case Floor(dim, by):
+            return _op("Div", _vector(dim, size_of), constant([by], "i64"))
+        case Least(dim, bound):
+            size, most = _vector(dim, size_of), constant([bound], "i64")
+            return _op("Where", _op("Less", size, most), size, most)
+        case Joint(a, b):
+            one, other = _vector(a, size_of), _vector(b, size_of)
+            return _op("Where", _op("Equal", one, constant([1], "i64")), other, one)
+        case str():
+            return size_of(atom)
 
 
 def reshape_list(node: Node, dims: tuple[Dim, ...]) -> list[int] | None:
@@ -159,6 +178,8 @@ def reshape_list(node: Node, dims: tuple[Dim, ...]) -> list[int] | None:
     open_ = [i for i, d in enumerate(found) if isinstance(d, Sym)]
     if not open_:
         return found
-    if len(open_) == 1 and all(isinstance(d, int) and d > 0 for i, d in enumerate(found) if i != open_[0]):
+    if len(open_) == 1 and all(
+        isinstance(d, int) and d > 0 for i, d in enumerate(found) if i != open_[0]
+    ):
         return [-1 if isinstance(d, Sym) else d for d in found]
     return None

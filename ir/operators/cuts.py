@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from graphwright.ir.dims import Dim
+from graphwright.ir.dims import Dim, Sym, least
 from graphwright.ir.graph import Contents
 from graphwright.ir.operators.operands import axis_of, ints, known, shape_of, tensor
 from graphwright.ir.ops import MAX_CONTENTS, Attrs, Inputs, NotTyped, Op, contents_of, register
@@ -120,6 +120,10 @@ def _bound(at: Dim, size: Dim) -> Dim:
         return size
     if at == 0 or (isinstance(at, int) and at <= -END):
         return 0
+    if isinstance(at, int) and at > 0:
+        return least(size, at)
+    if isinstance(at, Sym) and at.nonnegative and isinstance(size, int):
+        return least(at, size)
     raise NotTyped
 
 
@@ -128,16 +132,26 @@ def _slice(inputs: Inputs, attrs: Attrs) -> tuple[Type, ...]:
     for axis, start, end, step in _cuts(inputs, len(shape)):
         size = shape[axis]
         if step == 1:
-            first, last = _bound(start, size), _bound(end, size)
-            if isinstance(first, int) and isinstance(last, int):
-                shape[axis] = max(last - first, 0)
-            else:  # one of the two is all of a size that is a symbol
-                shape[axis] = last if first == 0 else 0
+            shape[axis] = _length(start, end, size)
         elif isinstance(start, int) and isinstance(end, int) and isinstance(size, int):
             shape[axis] = len(range(size)[_part(start, end, step, size)])
         else:
             raise NotTyped
     return (TensorType(tensor(inputs).dtype, tuple(shape)),)
+
+
+def _length(start: Dim, end: Dim, size: Dim) -> Dim:
+    """How much of an axis of `size` a slice in steps of one keeps; NotTyped if unsure."""
+    if isinstance(start, int) and -END < start < 0 and isinstance(end, int) and end >= END:
+        return least(size, -start)
+    first, last = _bound(start, size), _bound(end, size)
+    if isinstance(first, int) and isinstance(last, int):
+        return max(last - first, 0)
+    if first == 0:
+        return last
+    if first == size:
+        return 0
+    raise NotTyped
 
 
 def _part(start: int, end: int, step: int, size: int) -> slice:

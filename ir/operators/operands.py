@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphwright.ir.dims import Dim
+from graphwright.ir.dims import Dim, joint
 from graphwright.ir.graph import Attr, Contents
 from graphwright.ir.ops import Inputs, NotTyped
 from graphwright.ir.types import TensorType
@@ -61,14 +61,12 @@ def known(contents: Contents | None) -> tuple[Dim, ...]:
 
 
 def broadcast(*shapes: Shape) -> Shape:
-    """The shape that `shapes` broadcast to; TypeError for sizes that cannot, NotTyped if unsure.
+    """The shape that `shapes` broadcast to; TypeError for sizes that cannot.
 
-    A size beside a symbol: 2 or more wins, since the symbol must then be that or 1. Two different
-    symbols may each be 1, so nothing is known.
+    Where two different symbols meet, they are equal or one of them is 1: see `joint`.
     """
     widest = max(shapes, key=len)
     result = list(widest)
-    doubtful: set[int] = set()
     for shape in shapes:
         if shape is widest:
             continue
@@ -78,15 +76,10 @@ def broadcast(*shapes: Shape) -> Shape:
                 continue
             if here == 1:
                 result[axis] = size
-            elif isinstance(size, int):
-                if isinstance(here, int):
-                    raise TypeError(f"sizes {here} and {size} do not broadcast")
-                result[axis] = size
-                doubtful.discard(axis)
-            elif not isinstance(here, int):
-                doubtful.add(axis)
-    if doubtful:
-        raise NotTyped
+            elif isinstance(size, int) and isinstance(here, int):
+                raise TypeError(f"sizes {here} and {size} do not broadcast")
+            else:
+                result[axis] = joint(here, size)
     return tuple(result)
 
 
@@ -100,8 +93,5 @@ def broadcast_types(inputs: Inputs, first: int = 0) -> TensorType:
         if value.type.shape is None:
             return TensorType(head.dtype)
         shapes.append(value.type.shape)
-    try:
-        shape = broadcast(*shapes)
-    except NotTyped:
-        return TensorType(head.dtype)
+    shape = broadcast(*shapes)
     return head if head.shape == shape else TensorType(head.dtype, shape)
