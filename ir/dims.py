@@ -183,6 +183,11 @@ def atoms_of(dim: Dim) -> set[str]:
     return found
 
 
+def is_open(dim: Dim) -> bool:
+    """Whether `dim` depends on a size that the model does not name: those begin with `_`."""
+    return isinstance(dim, Sym) and any(name.startswith("_") for name in atoms_of(dim))
+
+
 def names_in(atom: Floor | Least | Joint) -> set[str]:
     """The names that an atom depends on."""
     return atoms_of(atom.a) | atoms_of(atom.b) if isinstance(atom, Joint) else atoms_of(atom.dim)
@@ -232,8 +237,8 @@ def least(dim: Dim, bound: int) -> Dim:
 def joint(a: Dim, b: Dim) -> Dim:
     """The size of an axis where `a` and `b` meet: they are equal, or one of them is 1.
 
-    A number from 2 on is it: the other is that number or 1. `S` beside `min(S, 64)` is `S`: were they
-    not equal, the latter would be 64.
+    A number from 2 on is it: the other is that number or 1. `S` beside `min(S, 64)` is `S`: were
+    they not equal, the latter would be 64.
     """
     if a == b or b == 1:
         return a

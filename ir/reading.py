@@ -170,7 +170,7 @@ def read_attr(at: ast.expr, weight: Weight) -> Attr:
             return AttrRef(name, number)
         case ast.Call() if (const := read_const(at, weight)) is not None:
             return const
-        case ast.Name() | ast.BinOp() | ast.Call(ast.Name("sym")):
+        case ast.Name() | ast.BinOp() | ast.Call(ast.Name("sym" | "min" | "joint")):
             return read_dim(at)
     raise wrong(at, f"{source(at)} is no attribute")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -25,25 +26,22 @@ from graphwright.ir.dims import (
 
 B, S, T = sym("B"), sym("S"), sym("T")
 SIZES = st.fixed_dictionaries({name: st.integers(0, 9) for name in "BST"})
-NUMBERS = st.integers(-4, 7)
+LEAVES = st.one_of(st.integers(-4, 7), st.sampled_from("BST"))
 Recipe = Any  # a number, a name, or (operator, recipe, recipe)
+Strategy = st.SearchStrategy[Recipe]
 
 
-def _deeper(inner: st.SearchStrategy[Recipe]) -> st.SearchStrategy[Recipe]:
-    return st.one_of(
-        st.tuples(st.sampled_from([operator.add, operator.sub, operator.mul]), inner, inner),
-        st.tuples(st.just(operator.floordiv), inner, st.integers(1, 6)),
-    )
+def _polynomial(inner: Strategy) -> Strategy:
+    return st.tuples(st.sampled_from([operator.add, operator.sub, operator.mul]), inner, inner)
 
 
-RECIPES = st.recursive(st.one_of(NUMBERS, st.sampled_from("BST")), _deeper, max_leaves=8)
-POLYNOMIALS = st.recursive(
-    st.one_of(NUMBERS, st.sampled_from("BST")),
-    lambda inner: st.tuples(
-        st.sampled_from([operator.add, operator.sub, operator.mul]), inner, inner
-    ),
-    max_leaves=6,
-)
+def _size(inner: Strategy) -> Strategy:
+    cut = st.tuples(st.sampled_from([operator.floordiv, min]), inner, st.integers(1, 6))
+    return st.one_of(_polynomial(inner), cut)
+
+
+POLYNOMIALS = st.recursive(LEAVES, _polynomial, max_leaves=6)
+RECIPES = st.recursive(LEAVES, _size, max_leaves=8)
 
 
 def size(recipe: Recipe) -> Dim:
@@ -53,7 +51,7 @@ def size(recipe: Recipe) -> Dim:
     if isinstance(recipe, str):
         return sym(recipe)
     function, left, right = recipe
-    found: Dim = function(size(left), size(right))
+    found: Dim = (least if function is min else function)(size(left), size(right))
     return found
 
 
@@ -118,6 +116,16 @@ def test_an_exact_quotient_is_exact(a: Recipe, b: Recipe, sizes: dict[str, int])
         assert evaluate(quotient, sizes) * number(b, sizes) == number(a, sizes)
 
 
+@given(RECIPES, RECIPES, SIZES)
+def test_where_sizes_meet_is_what_numpy_broadcasts_to(
+    a: Recipe, b: Recipe, sizes: dict[str, int]
+) -> None:
+    x, y = number(a, sizes), number(b, sizes)
+    assume(min(x, y) >= 0 and (x == y or 1 in (x, y)))
+    (met,) = np.broadcast_shapes((x,), (y,))
+    assert evaluate(joint(size(a), size(b)), sizes) == met
+
+
 @given(RECIPES)
 def test_the_names_in_a_size_are_those_it_is_made_of(recipe: Recipe) -> None:
     assert atoms_of(size(recipe)) <= set("BST")
@@ -126,6 +134,8 @@ def test_the_names_in_a_size_are_those_it_is_made_of(recipe: Recipe) -> None:
 @pytest.mark.parametrize(
     ("dim", "text"),
     [
+        (least(S, 64), "min(S, 64)"),
+        (2 * joint(S, T), "2*joint(S, T)"),
         (B * S + 1, "B*S+1"),
         (S - 1, "S-1"),
         (1 - S, "-S+1"),
@@ -148,6 +158,10 @@ def test_names_can_be_written_otherwise() -> None:
 def test_sizes_meet_that_are_computed_differently() -> None:
     assert (2 * S + 4) // 2 == S + 2
     assert (S - 1) // 2 + 1 == (S + 1) // 2  # a convolution's, written in two ways
+    assert least(least(S, 8), 9) == least(S, 8)
+    assert joint(S, least(S, 64)) == S
+    assert joint(S, 7) == 7
+    assert joint(joint(S, T), S) == joint(T, S)
     assert product([B, S, 4]) // 4 == B * S
     assert product([]) == 1
 
