@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import ml_dtypes
 import numpy as np
 
-from graphwright.ir.dims import Dim
+from graphwright.ir.dims import Dim, is_open
 
 NUMPY: dict[str, np.dtype[Any]] = {
     name: np.dtype(kind)
@@ -61,10 +61,18 @@ class TensorType:
     shape: tuple[Dim, ...] | None = None
 
     def admits(self, other: Type) -> bool:
-        """Whether a value of type `other` may stand where this type was promised."""
+        """Whether a value of type `other` may stand where this type was promised.
+
+        Of a size that is open nothing was promised, so any may stand there.
+        """
         if not isinstance(other, TensorType) or self.dtype != other.dtype:
             return False
-        return self.shape is None or self.shape == other.shape
+        if self.shape is None or self.shape == other.shape:
+            return True
+        if other.shape is None or len(self.shape) != len(other.shape):
+            return False
+        pairs = zip(self.shape, other.shape, strict=True)
+        return all(a == b or is_open(a) for a, b in pairs)
 
     @property
     def rank(self) -> int | None:

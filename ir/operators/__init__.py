@@ -1,5 +1,13 @@
 """The rows of the operator table, by what the operators do; importing this fills the table."""
 
-from graphwright.ir.operators import contractions, cuts, pointwise, reductions, sizes, views
+from graphwright.ir.operators import (
+    contractions,
+    cuts,
+    pointwise,
+    reductions,
+    regions,
+    sizes,
+    views,
+)
 
-__all__ = ["contractions", "cuts", "pointwise", "reductions", "sizes", "views"]
+__all__ = ["contractions", "cuts", "pointwise", "reductions", "regions", "sizes", "views"]
