@@ -28,7 +28,9 @@ def pack(graph: Graph) -> Packed:
     for name, const in weights:
         where = const.where
         assert where is not None
-        placed.append((name, const.type, FileSlice(where.path.absolute(), where.offset, where.length)))
+        placed.append(
+            (name, const.type, FileSlice(where.path.absolute(), where.offset, where.length))
+        )
         proto.graph.initializer.append(_placeholder(name, const))
     return Packed(proto.SerializeToString(deterministic=True), tuple(placed))
 

@@ -44,7 +44,9 @@ def _value(array: Array) -> ort.OrtValue:
     try:
         return ort.OrtValue.ortvalue_from_numpy(array)
     except Exception:
-        return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array.view(np.uint8), _onnx_type(array))
+        return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(
+            array.view(np.uint8), _onnx_type(array)
+        )
 
 
 def _onnx_type(array: Array) -> int:
@@ -57,7 +59,11 @@ def _onnx_type(array: Array) -> int:
 def run(running: ort.InferenceSession, feed: Feed) -> list[Any]:
     """The outputs for one set of inputs. Raises ModelError when the run fails."""
     try:
-        return list(running.run(None, {k: feed[k] for k in (i.name for i in running.get_inputs()) if k in feed}))
+        return list(
+            running.run(
+                None, {k: feed[k] for k in (i.name for i in running.get_inputs()) if k in feed}
+            )
+        )
     except Exception as error:
         raise ModelError(f"ONNX Runtime cannot run the model: {sentence(error)}") from None
 

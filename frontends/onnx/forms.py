@@ -84,7 +84,9 @@ def _reduction(since: int) -> Form:
     return form
 
 
-def _squeezing(opset: int, inputs: Inputs, attrs: Attrs, outputs: int) -> tuple[Inputs, Attrs] | None:
+def _squeezing(
+    opset: int, inputs: Inputs, attrs: Attrs, outputs: int
+) -> tuple[Inputs, Attrs] | None:
     axes = attrs.get("axes")
     if opset >= 13 and len(inputs) > 1 and inputs[1] is not None:
         axes = _static(inputs[1])
@@ -163,7 +165,18 @@ def _filling(opset: int, inputs: Inputs, attrs: Attrs, outputs: int) -> tuple[In
 FORMS: dict[str, Form] = {
     **{
         f"Reduce{name}": _reduction(13 if name == "Sum" else 18)
-        for name in ("Sum", "Mean", "Max", "Min", "Prod", "L1", "L2", "SumSquare", "LogSum", "LogSumExp")
+        for name in (
+            "Sum",
+            "Mean",
+            "Max",
+            "Min",
+            "Prod",
+            "L1",
+            "L2",
+            "SumSquare",
+            "LogSum",
+            "LogSumExp",
+        )
     },
     "Squeeze": _squeezing,
     "Unsqueeze": _unsqueezing,

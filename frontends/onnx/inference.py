@@ -41,17 +41,31 @@ def inferred(
                 return {}  # ONNX infers nothing from a type that is not known, as in a function
             continue
         types[name] = given
-        if value is not None and value.const is not None and (value.const.type.nbytes or 0) <= SMALL:
+        if (
+            value is not None
+            and value.const is not None
+            and (value.const.type.nbytes or 0) <= SMALL
+        ):
             payload = value.const.payload
             if isinstance(payload, onnx.TensorProto):
                 data[name] = payload
     try:
         found = onnx.shape_inference.infer_node_outputs(
-            row, proto, types, data, opset_imports=[onnx.helper.make_opsetid(d, v) for d, v in opsets.items()]
+            row,
+            proto,
+            types,
+            data,
+            opset_imports=[onnx.helper.make_opsetid(d, v) for d, v in opsets.items()],
         )
-    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError, ValueError):
+    except (
+        onnx.shape_inference.InferenceError,
+        onnx.checker.ValidationError,
+        RuntimeError,
+        ValueError,
+    ):
         return {}
     kept = {str(d): d for v in inputs if v is not None for d in _symbols(v.type)}
+
     # A size that ONNX passes on keeps its name; any other name it makes up.
     def known(name: str, axis: int) -> Dim:
         return kept[name] if name in kept else namer(name, axis)

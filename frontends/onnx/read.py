@@ -64,7 +64,9 @@ class Scope:
     def add(self, name: str, value: Value, what: str) -> None:
         """Define a name; ModelError when it is defined already."""
         if name in self.values:
-            raise ModelError(f"the name '{name}' is given twice in one graph, the second time to {what}")
+            raise ModelError(
+                f"the name '{name}' is given twice in one graph, the second time to {what}"
+            )
         self.values[name] = value
 
     def find(self, name: str) -> Value | None:
@@ -165,7 +167,11 @@ def read_nodes(
 
 
 def _out_of_order(
-    waiting: list[onnx.NodeProto], place: int, reader: Reader, scope: Scope, hints: dict[str, onnx.TypeProto]
+    waiting: list[onnx.NodeProto],
+    place: int,
+    reader: Reader,
+    scope: Scope,
+    hints: dict[str, onnx.TypeProto],
 ) -> list[Node]:
     nodes: list[Node] = []
     while waiting:
@@ -179,7 +185,9 @@ def _out_of_order(
             first = left[0]
             missing = next(n for n in needed(first) if scope.find(n) is None)
             why = "stand in a cycle" if missing in made else "read what nothing gives"
-            raise ModelError(f"{len(left)} nodes {why}, the first is '{label(first)}', which reads '{missing}'")
+            raise ModelError(
+                f"{len(left)} nodes {why}, the first is '{label(first)}', which reads '{missing}'"
+            )
         waiting = left
     return nodes
 
@@ -223,14 +231,27 @@ def read_node(
     if bodied and any(scope.find(name) is None for name in needed(proto)):
         return None
     bodies, captures = _bodies(proto, inputs, reader, scope) if bodied else ({}, ())
-    attrs = {a.name: attribute(a, reader) for a in proto.attribute if a.name not in bodies and a.type not in (5, 10)}
+    attrs = {
+        a.name: attribute(a, reader)
+        for a in proto.attribute
+        if a.name not in bodies and a.type not in (5, 10)
+    }
     if domain in STANDARD:
         op, inputs, attrs = normal(op, reader.opsets.get("", 1), inputs, attrs, len(proto.output))
     else:
         op = f"{domain}::{op}" + (f":{proto.overload}" if proto.overload else "")
     outputs = _typed(proto, op, inputs, attrs, reader, scope, hints)
     return Node(
-        op, tuple(inputs), attrs, outputs, captures, bodies, _origin(proto), proto.name, float(place), proto
+        op,
+        tuple(inputs),
+        attrs,
+        outputs,
+        captures,
+        bodies,
+        _origin(proto),
+        proto.name,
+        float(place),
+        proto,
     )
 
 
@@ -259,7 +280,9 @@ def _typed(
             said = UNKNOWN if hint is None else type_of(hint, reader.unknown)
             if not _is_settled(said, row is not None):
                 if known is None:
-                    known = inferred(proto, _as_written(proto, scope), reader.opsets, reader.unknown)
+                    known = inferred(
+                        proto, _as_written(proto, scope), reader.opsets, reader.unknown
+                    )
                 better = known.get(name, UNKNOWN)
                 said = better if _has_rank(better) or said == UNKNOWN else said
             type_ = type_ if said == UNKNOWN else said
@@ -328,12 +351,23 @@ def _constant_node(
 ) -> Node | None:
     """A Constant becomes a constant value, and no node; where it refers to a function's attribute, it stays."""
     if len(proto.attribute) != 1 or len(proto.output) != 1:
-        raise ModelError(f"the Constant '{label(proto)}' does not have one attribute and one output")
+        raise ModelError(
+            f"the Constant '{label(proto)}' does not have one attribute and one output"
+        )
     attr = proto.attribute[0]
     if attr.ref_attr_name:
         value = Value(name=proto.output[0])
         attrs = {attr.name: attribute(attr, reader)}
-        node = Node("Constant", (), attrs, (value,), origin=_origin(proto), name=proto.name, place=place, source=proto)
+        node = Node(
+            "Constant",
+            (),
+            attrs,
+            (value,),
+            origin=_origin(proto),
+            name=proto.name,
+            place=place,
+            source=proto,
+        )
     else:
         const = _constant(attr, reader)
         value = Value(const.type, const=const, name=proto.output[0])
@@ -359,7 +393,9 @@ def _constant(attr: onnx.AttributeProto, reader: Reader) -> Const:
         case "value_string":
             return from_array(np.array(attr.s.decode(errors="surrogateescape"), object))
         case "value_strings":
-            return from_array(np.array([s.decode(errors="surrogateescape") for s in attr.strings], object))
+            return from_array(
+                np.array([s.decode(errors="surrogateescape") for s in attr.strings], object)
+            )
     raise ModelError(f"a Constant has the attribute '{attr.name}', which ONNX does not know")
 
 

@@ -99,17 +99,25 @@ def external(proto: onnx.TensorProto, type_: TensorType, folder: Path) -> FileSl
     path = folder / location
     inside = os.path.realpath(folder)
     if not location or os.path.isabs(location) or "\0" in location:
-        raise ModelError(f"the weight '{proto.name}' lies in '{location}', which is no relative path")
+        raise ModelError(
+            f"the weight '{proto.name}' lies in '{location}', which is no relative path"
+        )
     if os.path.commonpath([inside, os.path.realpath(path)]) != inside:
-        raise ModelError(f"the weight '{proto.name}' lies in '{location}', outside the model's folder")
+        raise ModelError(
+            f"the weight '{proto.name}' lies in '{location}', outside the model's folder"
+        )
     try:
         size = path.stat().st_size
         offset = int(about.get("offset", "0"))
         length = int(about.get("length", type_.nbytes if "offset" in about else size))
     except OSError:
-        raise ModelError(f"the weight '{proto.name}' lies in '{location}', which is missing") from None
+        raise ModelError(
+            f"the weight '{proto.name}' lies in '{location}', which is missing"
+        ) from None
     except ValueError:
-        raise ModelError(f"the weight '{proto.name}' has an offset or length that is no number") from None
+        raise ModelError(
+            f"the weight '{proto.name}' has an offset or length that is no number"
+        ) from None
     if offset < 0 or length < 0 or offset + length > size:
         raise ModelError(
             f"the weight '{proto.name}' lies at bytes {offset} to {offset + length} of '{location}', "

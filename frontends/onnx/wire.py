@@ -42,7 +42,9 @@ def _without_weights(data: memoryview, path: Path) -> tuple[bytes, dict[int, Fil
     kept = 0
     graphs = [f for f in fields(data, 0, len(data)) if f[0] == GRAPH]
     if len(graphs) != 1:
-        raise ModelError(f"{path}: not an ONNX model, or damaged (it has {len(graphs)} graphs, not 1)")
+        raise ModelError(
+            f"{path}: not an ONNX model, or damaged (it has {len(graphs)} graphs, not 1)"
+        )
     _, tag, start, end = graphs[0]
     index = 0
     for number, at, inner, stop in fields(data, start, end):
