@@ -120,8 +120,11 @@ def _bound(at: Dim, size: Dim) -> Dim:
         return size
     if at == 0 or (isinstance(at, int) and at <= -END):
         return 0
-    if isinstance(at, int) and at > 0:
-        return least(size, at)
+    if isinstance(at, int) and isinstance(size, Sym):
+        if at > 0:
+            return least(size, at)
+        if isinstance(from_end := size + at, Sym) and from_end.nonnegative:
+            return from_end
     if isinstance(at, Sym) and at.nonnegative and isinstance(size, int):
         return least(at, size)
     raise NotTyped
