@@ -64,7 +64,7 @@ class Use(NamedTuple):
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks of a use
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Value:
     """One tensor: a graph input, a constant, or an output of `producer`.
 
@@ -76,13 +76,16 @@ class Value:
     const: Const | None = None
     name: str = ""
     contents: Contents | None = None
-    uses: dict[Use, None] = field(default_factory=dict, repr=False)
+    uses: dict[Use, None] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<{self.name or 'value'}: {self.type}>"
 
 
 NO_ORIGIN = Origin()
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Node:
     """One application of an operator.
 
@@ -100,7 +103,10 @@ class Node:
     origin: Origin = NO_ORIGIN
     name: str = ""
     place: float = 0.0
-    source: object = field(default=None, repr=False)
+    source: object = None
+
+    def __repr__(self) -> str:
+        return f"<{self.op}{self.inputs} -> {self.outputs}>"
 
     def __post_init__(self) -> None:
         for value in self.outputs:
@@ -160,6 +166,16 @@ class Change(NamedTuple):
         self.new.name = self.name
         drop_unread(self.new, self.kept)
 
+    def redo(self) -> None:
+        """Put `new` where it was before it was undone. The last one undone is redone first."""
+        take_up(self.new)
+        for use in self.uses:
+            use.node.set_input(use.index, self.new)
+        if not self.name and self.new.const is None:
+            self.new.name = self.old.name
+        drop_unread(self.old, self.kept)
+        drop_unread(self.new, self.kept)
+
 
 @dataclass(eq=False, slots=True)
 class Function:
@@ -181,7 +197,7 @@ class Header:
     source: object = field(default=None, repr=False)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Graph:
     """A function from its inputs to what its `return` node reads.
 
@@ -196,7 +212,10 @@ class Graph:
     header: Header | None = None
     functions: dict[str, Function] = field(default_factory=dict)
     defaults: dict[Value, Const] = field(default_factory=dict)
-    source: object = field(default=None, repr=False)
+    source: object = None
+
+    def __repr__(self) -> str:
+        return f"<graph {self.name}{self.inputs} -> {self.outputs}>"
 
     @property
     def outputs(self) -> tuple[Value | None, ...]:
@@ -231,7 +250,9 @@ class Graph:
         name = new.name
         if not name and new.const is None:
             new.name = old.name
-        return Change(old, new, uses, drop_unread(old, self.kept), name, self.kept)
+        dropped = drop_unread(old, self.kept)
+        drop_unread(new, self.kept)  # where nobody read `old`
+        return Change(old, new, uses, dropped, name, self.kept)
 
 
 def drop_unread(value: Value, kept: Collection[Node] = ()) -> tuple[Node, ...]:
@@ -248,3 +269,16 @@ def drop_unread(value: Value, kept: Collection[Node] = ()) -> tuple[Node, ...]:
         dropped[node] = None
         loose += [v.producer for v in node.operands() if v is not None and not v.uses]
     return tuple(dropped)
+
+
+def take_up(value: Value) -> None:
+    """Attach the producer of `value` and its producers as far as they are detached."""
+    loose = [value.producer]
+    while loose:
+        node = loose.pop()
+        if node is None:
+            continue
+        reads = [(i, v) for i, v in enumerate(node.operands()) if v is not None]
+        if any(Use(node, i) not in v.uses for i, v in reads):
+            node.attach()
+            loose += [v.producer for _, v in reads]
