@@ -14,6 +14,7 @@ import numpy as np
 from graphwright.ir.types import BITS, NAMES, NUMPY, TensorType
 
 Array = np.ndarray[Any, np.dtype[Any]]
+SMALL = 256  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,16 @@ class Const:
     where: FileSlice | None = None
     payload: object = None
     _key: object = field(default=None, repr=False)
+    _small: Array | None = field(default=None, repr=False)
 
     def load(self) -> Array:
-        """The elements, read-only; large ones are mapped from their file."""
+        """The elements, read-only; large ones are mapped from their file, small ones kept."""
+        if self._small is not None:
+            return self._small
         array = self.read()
         array.flags.writeable = False
+        if array.nbytes <= SMALL:
+            self._small = array
         return array
 
     def key(self) -> object:
