@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from graphwright.ir.contracts import Contract
 from graphwright.ir.graph import Change, Graph, Node, Value
-from graphwright.passes.pattern import SUM_OPS, PRODUCT_OPS
+from graphwright.passes.pattern import Memo
 from graphwright.passes.rule import Budget, NoMatch, Rule, Sweep
-
-REACH = 16  # nodes between an anchor and the end of a match, at most
-ALGEBRA = SUM_OPS | PRODUCT_OPS
 
 
 class NotConverging(RuntimeError):
@@ -48,6 +45,7 @@ class Group:
 
 
 Banned = set[tuple[str, Value]]
+Progress = Callable[[], None]
 
 
 def rewrite(
@@ -55,7 +53,7 @@ def rewrite(
     group: Group,
     budget: Budget,
     banned: Banned | None = None,
-    progress: Callable[[], None] = lambda: None,
+    progress: Progress = lambda: None,
 ) -> list[Application]:
     """Apply the rules of `group` wherever they fit until none does; what was done, in order.
 
@@ -70,32 +68,124 @@ class _Run:
     """One call of `rewrite`."""
 
     def __init__(
-        self, graph: Graph, group: Group, budget: Budget, banned: Banned, progress: Callable[[], None]
+        self, graph: Graph, group: Group, budget: Budget, banned: Banned, progress: Progress
     ) -> None:
         self.graph, self.group, self.budget, self.banned = graph, group, budget, banned
         self.progress = progress
+        budget.made.clear()  # constants that rules share lie in one graph
+        self.kept = frozenset(graph.kept)
         self.done: list[Application] = []
-        self.by_anchor: dict[str, list[tuple[Rule, frozenset[str], frozenset[str]]]] = {}
+        self.by_anchor: dict[str, list[Rule]] = {}
         self.sweeps = [r for r in group.rules if isinstance(r, Sweep)]
         for rule in (r for r in group.rules if isinstance(r, Rule)):
-            roots = rule.pattern.roots()
-            for op in rule.pattern.anchors() or roots:
-                self.by_anchor.setdefault(op, []).append((rule, roots, rule.pattern.inside() - {op}))
+            for op in rule.pattern.anchors:
+                self.by_anchor.setdefault(op, []).append(rule)
+        for op in self.by_anchor.keys() - {"*"}:
+            self.by_anchor[op] += self.by_anchor.get("*", [])
+        looks = [r.pattern.reach for r in group.rules if isinstance(r, Rule)]
+        self.reach = None if None in looks else max((n for n in looks if n), default=0)
         self.limit = 0
 
     def until_still(self) -> None:
-        """Sweep until a sweep changes nothing."""
+        """Apply rules until none fits, then sweep; again, if the sweeps have changed anything."""
+        nodes = self._tried(self.graph.reachable())
+        if not self.group.producers_first:
+            nodes.reverse()
+        self.limit = 1000 + 20 * len(nodes)
         while True:
-            nodes = self._anchors()
-            self.limit = self.limit or 1000 + 20 * len(nodes)
+            nodes = self._settle(nodes)
             before = len(self.done)
-            for node in nodes:
-                if _is_read(node, self.graph):
-                    self._visit(node)
             for each in self.sweeps:
                 self._sweep(each)
             if len(self.done) == before:
                 return
+            swept = len(self.done)
+            nodes = self._settle(self._next(nodes, before))
+            if len(self.done) == swept:  # a sweep leaves nothing to itself
+                return
+
+    def _settle(self, nodes: list[Node]) -> list[Node]:
+        while nodes:
+            before = len(self.done)
+            nodes = self._round(nodes)
+            if len(self.done) == before:
+                break
+            nodes = self._next(nodes, before)
+        return nodes
+
+    def _round(self, nodes: list[Node]) -> list[Node]:
+        """Visit each node once; those that are left, and what was made where it was made."""
+        following: list[Node] = []
+        for node in nodes:
+            if not self._is_read(node):
+                continue
+            before = len(self.done)
+            self._visit(node)
+            for application in self.done[before:]:
+                made = self._tried(application.made)
+                following += made if self.group.producers_first else reversed(made)
+            if self._is_read(node):
+                following.append(node)
+        return following
+
+    def _next(self, nodes: list[Node], before: int) -> list[Node]:
+        """What to visit after the rewrites from the one numbered `before` on, out of `nodes`."""
+        if self.reach is None:
+            return nodes
+        return self._tried(self._touched(self.done[before:]))
+
+    def _touched(self, done: Sequence[Application]) -> dict[Node, None]:
+        """Nodes that a rule which looks no farther than `reach` may see otherwise now."""
+        found: dict[Node, None] = {}
+        for application in done:
+            found.update(dict.fromkeys(application.made))
+            for leaf in application.leaves:
+                if leaf.producer is not None:
+                    found[leaf.producer] = None
+                elif len(leaf.uses) == 1:  # a constant that nothing else reads any more
+                    found.update((use.node, None) for use in leaf.uses)
+        level = dict.fromkeys(application.change.new for application in done)
+        found.update((value.producer, None) for value in level if value.producer is not None)
+        for _ in range(self.reach or 0):
+            readers = dict.fromkeys(use.node for value in level for use in value.uses)
+            found.update(readers)
+            level = {value: None for node in readers for value in node.outputs}
+        return found
+
+    def _tried(self, nodes: Iterable[Node]) -> list[Node]:
+        if "*" in self.by_anchor:
+            return list(nodes)
+        return [n for n in nodes if n.op in self.by_anchor]
+
+    def _is_read(self, node: Node) -> bool:
+        for value in node.outputs:
+            if value.uses:
+                return True
+        return node in self.kept
+
+    def _visit(self, node: Node) -> None:
+        memo: Memo = {}
+        for rule in self.by_anchor.get(node.op) or self.by_anchor.get("*") or ():
+            ends = rule.pattern.climb(node, memo)
+            if not self.group.producers_first:
+                ends = ends[::-1]
+            for root in ends:
+                if root.uses and self._try(rule, root):
+                    memo = {}
+                    break
+            if not self._is_read(node):
+                return
+
+    def _try(self, rule: Rule, root: Value) -> bool:
+        if (rule.name, root) in self.banned:
+            return False
+        try:
+            new, match, builder = rule.at(root, self.budget)
+        except NoMatch:
+            return False
+        matched, leaves = tuple(match.nodes()), tuple(match.leaves())
+        self._replace(rule, root, new, leaves, matched, tuple(builder.made))
+        return True
 
     def _sweep(self, sweep: Sweep) -> None:
         for old, new in sweep.run(self.graph):
@@ -103,43 +193,11 @@ class _Run:
                 continue
             matched, made = (old.producer,), () if new.producer is None else (new.producer,)
             leaves = tuple(v for v in old.producer.operands() if v is not None)
-            self._replace(sweep.name, sweep.contract, old, new, leaves, matched, made)
-
-    def _anchors(self) -> list[Node]:
-        found = [n for n in self.graph.nodes() if n.op in self.by_anchor or "*" in self.by_anchor]
-        if not self.group.producers_first:
-            found.reverse()
-        return found
-
-    def _visit(self, node: Node) -> None:
-        tried = self.by_anchor.get(node.op, [])
-        for rule, roots, inside in (*tried, *self.by_anchor.get("*", ())):
-            if "*" in roots or (node.op in roots and not inside):
-                candidates = [node]
-            else:
-                candidates = _ends(node, roots, inside)
-            for candidate in candidates:
-                if self._try(rule, candidate):
-                    break
-            if not _is_read(node, self.graph):
-                return
-
-    def _try(self, rule: Rule, node: Node) -> bool:
-        root = node.outputs[0]
-        if not root.uses or (rule.name, root) in self.banned:
-            return False
-        try:
-            new, match, builder = rule.at(root, self.budget)
-        except NoMatch:
-            return False
-        matched, leaves = tuple(match.nodes()), tuple(match.leaves())
-        self._replace(rule.name, rule.contract, root, new, leaves, matched, tuple(builder.made))
-        return True
+            self._replace(sweep, old, new, leaves, matched, made)
 
     def _replace(
         self,
-        name: str,
-        contract: Contract,
+        rule: Rule | Sweep,
         old: Value,
         new: Value,
         leaves: tuple[Value, ...],
@@ -148,41 +206,14 @@ class _Run:
     ) -> None:
         reads = {n: n.operands() for n in (*matched, *made)}
         change = self.graph.replace(old, new)
-        self.done.append(Application(name, contract, change, leaves, matched, made, reads))
+        done = Application(rule.name, rule.contract, change, leaves, matched, made, reads)
+        self.done.append(done)
         self.progress()
         if len(self.done) > self.limit:
             last = ", ".join(dict.fromkeys(a.rule for a in self.done[-8:]))
-            raise NotConverging(f"the group '{self.group.name}' finds no end; its last rules: {last}")
-
-
-def _is_read(node: Node, graph: Graph) -> bool:
-    return any(v.uses for v in node.outputs) or node in graph.kept
-
-
-def _ends(anchor: Node, roots: frozenset[str], inside: frozenset[str]) -> list[Node]:
-    """Nodes in which a match that holds `anchor` may end, the farthest first."""
-    passable = inside | ALGEBRA
-    found: dict[Node, None] = {}
-    level = [anchor]
-    seen = {anchor}
-    for _ in range(REACH):
-        if anchor.op in roots and anchor not in found and level == [anchor]:
-            found[anchor] = None
-        following: list[Node] = []
-        for node in level:
-            for value in node.outputs:
-                for use in value.uses:
-                    reader = use.node
-                    if reader in seen or (reader.op not in passable and reader.op not in roots):
-                        continue
-                    seen.add(reader)
-                    following.append(reader)
-                    if reader.op in roots:
-                        found[reader] = None
-        level = following
-        if not level:
-            break
-    return list(reversed(found))
+            raise NotConverging(
+                f"the group '{self.group.name}' finds no end; its last rules: {last}"
+            )
 
 
 def undo(applications: Sequence[Application]) -> None:

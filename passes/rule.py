@@ -10,13 +10,17 @@ from functools import cache
 from textwrap import dedent
 from typing import Any
 
-from graphwright.ir.const import Array
+import numpy as np
+
+from graphwright.ir.const import Array, from_array
 from graphwright.ir.contracts import Approximate, Contract, Exact, Tolerance
 from graphwright.ir.graph import Attr, Graph, Node, Origin, Value
-from graphwright.ir.ops import apply
-from graphwright.passes.pattern import AnyNode, Pattern
+from graphwright.ir.ops import node_of
+from graphwright.ir.types import NUMPY, TensorType
+from graphwright.passes.application import AnyNode
+from graphwright.passes.pattern import Pattern
 
-__all__ = ["Approximate", "Example", "Exact", "Tolerance", "need", "rule"]
+__all__ = ["Approximate", "Exact", "Example", "Tolerance", "need", "rule"]
 
 
 class NoMatch(Exception):
@@ -37,6 +41,7 @@ class Match:
 
     def __init__(self, root: Value, env: dict[object, Any]) -> None:
         self.root, self.env = root, env
+        self._nodes: list[Node] | None = None
 
     def __getattr__(self, name: str) -> Any:
         return self.env.get(name)
@@ -48,29 +53,32 @@ class Match:
         return self.root.producer
 
     def leaves(self) -> list[Value]:
-        """The values that the pattern's variables met: what the match is a function of."""
-        named = [v for k, v in self.env.items() if isinstance(k, str) and isinstance(v, Value)]
-        return named or [v for v in self.node.operands() if v is not None]
+        """The values that the match is a function of: those that it does not look behind."""
+        met = self.env.items()
+        found = (v for k, v in met if isinstance(k, str | tuple) and isinstance(v, Value))
+        return list(dict.fromkeys(found))
 
     def nodes(self) -> list[Node]:
         """What was matched: the nodes from the root down to the leaves."""
-        leaves = set(self.leaves())
-        found: dict[Node, None] = {}
-        work = [self.root]
-        while work:
-            value = work.pop()
-            node = value.producer
-            if node is not None and node not in found and (value not in leaves or value is self.root):
-                found[node] = None
-                work += [v for v in node.operands() if v is not None]
-        return list(found)
+        if self._nodes is None:
+            leaves = set(self.leaves()) - {self.root}
+            found: dict[Node, None] = {}
+            work = [self.root]
+            while work:
+                value = work.pop()
+                node = value.producer
+                if node is not None and node not in found and value not in leaves:
+                    found[node] = None
+                    work += [v for v in node.operands() if v is not None]
+            self._nodes = list(found)
+        return self._nodes
 
-    def shared(self, nodes: list[Node]) -> bool:
+    def shared(self) -> bool:
         """Whether others read a value inside the match, so that its nodes would stay."""
-        inside = set(nodes)
+        inside = set(self.nodes())
         return any(
             use.node not in inside
-            for node in nodes
+            for node in inside
             for value in node.outputs
             if value is not self.root
             for use in value.uses
@@ -81,18 +89,25 @@ Evaluate = Callable[[Node], Array]
 
 
 class Builder:
-    """`op.Gelu(x)` makes a node and gives its output; all that a rule makes says where it is from."""
+    """`op.Gelu(x)` makes a node, which says where it is from, and gives its output."""
 
-    def __init__(self, origin: Origin, place: float, budget: Budget) -> None:
-        self.origin, self.place, self.budget = origin, place, budget
+    def __init__(self, match: Match, rule: str, budget: Budget) -> None:
+        self.match, self.rule, self.budget = match, rule, budget
         self.made: list[Node] = []
+        self.origin: Origin | None = None
 
     def __getattr__(self, name: str) -> Callable[..., Value]:
         if not name[:1].isupper():
             raise AttributeError(name)
 
         def make(*inputs: Value | float | None, **attrs: Attr) -> Value:
-            node = apply(name, *inputs, origin=self.origin, place=self.place, **attrs)
+            if self.origin is None:
+                self.origin = Origin.of(self.match.nodes(), self.rule)
+            place = self.match.node.place
+            try:
+                node = node_of(name, inputs, attrs, origin=self.origin, place=place)
+            except TypeError as error:
+                raise NoMatch(f"it cannot be built: {error}") from None
             self.made.append(node)
             return node.outputs[0]
 
@@ -106,14 +121,24 @@ class Builder:
 
 @dataclass
 class Budget:
-    """What rules may spend on the model at hand, and how they evaluate what depends on no input.
+    """What rules may spend on the model at hand, and what they may know of it.
 
-    `evaluate` computes a node whose inputs are all constants; `spare` is by how many bytes the
-    model may still grow.
+    `evaluate` computes a node whose inputs are all constants, or raises ModelError; `spare` is by
+    how many bytes the model may still grow; `sizes` are the names of sizes of the model's inputs.
     """
 
     evaluate: Evaluate
     spare: int = 1 << 16
+    sizes: frozenset[str] = frozenset()
+    made: dict[TensorType, Value] = field(default_factory=dict)
+
+    def ones(self, kind: TensorType) -> Value:
+        """A constant of ones, one for all who ask in one graph. Refuses what is too large."""
+        if kind not in self.made:
+            need(self.afford(kind.nbytes or 0), "the model would grow too much")
+            shape = tuple(d for d in kind.shape or () if isinstance(d, int))
+            self.made[kind] = Value(kind, const=from_array(np.ones(shape, NUMPY[kind.dtype])))
+        return self.made[kind]
 
     def afford(self, growth: int) -> bool:
         """Whether the model may grow by so many bytes; takes note if it may."""
@@ -125,7 +150,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Example:
-    """Given these inputs, `before` becomes `after`; or it stays, `because` of words in the refusal."""
+    """Of these inputs `before` becomes `after`, or stays `because` of words in the refusal."""
 
     given: str
     before: str
@@ -155,11 +180,10 @@ class Rule:
         why = "the pattern does not fit"
         for env in self.pattern.match(root, {}):
             found = Match(root, env)
-            nodes = found.nodes()
-            builder = Builder(Origin.of(nodes, self.name), found.node.place, budget)
+            builder = Builder(found, self.name, budget)
             try:
                 need(
-                    self.may_share or not found.shared(nodes),
+                    self.may_share or not found.shared(),
                     "others read a value inside it; work would be done twice",
                 )
                 new = self.build(found, builder)
@@ -169,9 +193,6 @@ class Rule:
             except NoMatch as refusal:
                 builder.discard()
                 why = str(refusal)
-            except TypeError as refusal:  # the replacement cannot be typed
-                builder.discard()
-                why = f"it cannot be built: {refusal}"
         raise NoMatch(why)
 
 
@@ -211,7 +232,9 @@ def _add(made: Rule | Sweep, module: str) -> None:
     if before is not None:
         owner = before.build if isinstance(before, Rule) else before.run
         if owner.__module__ != module:
-            raise ValueError(f"two rules are called {made.name}: in {owner.__module__} and {module}")
+            raise ValueError(
+                f"two rules are called {made.name}: in {owner.__module__} and {module}"
+            )
     RULES[made.name] = made
 
 
@@ -220,7 +243,7 @@ def rule(
 ) -> Callable[[Callable[[Match, Builder], Value]], Rule]:
     """Make a rule of the function below: its name and docstring are the rule's.
 
-    `may_share`: it may fire though others read a value inside the match, since no work is done twice.
+    `may_share`: it may fire though others read a value inside the match, since that costs nothing.
     """
 
     def registered(build: Callable[[Match, Builder], Value]) -> Rule:
@@ -237,10 +260,13 @@ def rule(
 def _discovered() -> tuple[str, ...]:
     import graphwright.passes as package
 
+    folders = [m for m in pkgutil.iter_modules(package.__path__, f"{package.__name__}.") if m.ispkg]
     found = []
-    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        importlib.import_module(module.name)
-        found.append(module.name)
+    for folder in folders:
+        path = importlib.import_module(folder.name).__path__
+        found += [m.name for m in pkgutil.walk_packages(path, f"{folder.name}.")]
+    for name in found:
+        importlib.import_module(name)
     return tuple(found)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from graphwright.ir.const import Const
 from graphwright.ir.graph import Graph, Node, Value
-from graphwright.ir.ops import is_pure
-from graphwright.passes.rule import Example, Exact, sweep
+from graphwright.ir.ops import OPS, is_pure
+from graphwright.passes.application import axes_from_end
+from graphwright.passes.rule import Exact, Example, sweep
 
 SMALL = 1 << 10  # bytes of constants that are compared by content
 
@@ -15,23 +16,24 @@ SMALL = 1 << 10  # bytes of constants that are compared by content
 @sweep(
     Exact(),
     Example("x: f32[B, 64]", "Tanh(x) + Tanh(x)", "t = Tanh(x)\nt + t"),
-    Example("x: f32[B, 64]", "(x * 2.0) @ Transpose(x * 2.0, perm=(1, 0))", "t = x * 2.0\nt @ Transpose(t, perm=(1, 0))"),
+    Example(
+        "x: f32[B, 64]",
+        "(2.0 * x) @ Transpose(x * 2.0, perm=(1, 0))",
+        "t = x * 2.0\nt @ Transpose(t, perm=(1, 0))",
+    ),
     Example("x: f32[B, 64]", "Tanh(x) + Sigmoid(x)", because="not equal"),
 )
 def merge_equal(graph: Graph) -> Iterator[tuple[Value, Value]]:
     """f(x), f(x)  ->  one f(x), read twice
 
-    Operators of chance and of foreign domains are left alone, and those with bodies.
+    Whichever way operands that commute stand, and axes are counted. Operators of chance and of
+    foreign domains are left alone, and those with bodies.
     """
     seen: dict[object, Node] = {}
-    for node in graph.nodes():
+    for node in graph.reachable():
         if node.bodies or len(node.outputs) != 1 or not is_pure(node):
             continue
-        key = (
-            node.op,
-            tuple(_identity(v) for v in node.inputs),
-            tuple((k, a.key() if isinstance(a, Const) else a) for k, a in sorted(node.attrs.items())),
-        )
+        key = _key(node)
         first = seen.setdefault(key, node)
         if not first.outputs[0].uses:  # an earlier merge left nobody to read it
             seen[key] = node
@@ -39,8 +41,22 @@ def merge_equal(graph: Graph) -> Iterator[tuple[Value, Value]]:
             yield node.outputs[0], first.outputs[0]
 
 
+def _key(node: Node) -> object:
+    inputs = tuple([_identity(v) for v in node.inputs])
+    row = OPS.get(node.op)
+    swaps = row is not None and row.commutes and row.exact
+    operands: object = frozenset(inputs) if swaps else inputs
+    if not node.attrs:
+        return node.op, operands
+    attrs: dict[str, object] = dict(node.attrs)
+    for key in ("axis", "axes"):
+        if key in attrs:
+            attrs[key] = axes_from_end(node)
+    content = [(k, a.key() if isinstance(a, Const) else a) for k, a in sorted(attrs.items())]
+    return node.op, operands, tuple(content)
+
+
 def _identity(value: Value | None) -> object:
     """Equal for values that surely hold the same."""
-    if value is not None and value.const is not None and (value.const.type.nbytes or SMALL + 1) <= SMALL:
-        return value.const.key()
-    return value
+    const = None if value is None else value.const
+    return const.key() if const is not None and (const.type.nbytes or 0) <= SMALL else value
