@@ -1,0 +1,47 @@
+"""Which rules run by default, and in which order."""
+
+from __future__ import annotations
+
+from graphwright.passes.rewrite import Group
+from graphwright.passes.rule import rules
+
+
+def _group(name: str, *names: str, producers_first: bool = False) -> Group:
+    known = rules()
+    return Group(name, tuple(known[each] for each in names), producers_first)
+
+
+DEFAULT: tuple[Group, ...] = (
+    _group(
+        "canonical",
+        "fold-sizes",
+        "drop-identity",
+        "drop-dropout",
+        "drop-view",
+        "drop-cast",
+        "drop-neutral",
+        "drop-double-negation",
+        "drop-where",
+        "merge-casts",
+        "merge-transposes",
+        "merge-views",
+        "merge-unsqueeze",
+        "fold-constants",
+        "merge-equal",
+        producers_first=True,
+    ),
+    _group("forms", "fuse-exp", "fuse-sigmoid", "fuse-mean"),
+    _group(
+        "fuse",
+        "fuse-gelu",
+        "fuse-gelu-tanh",
+        "fuse-silu",
+        "fuse-softmax",
+        "fuse-log-softmax",
+        "fuse-exp-of-log",
+        "drop-shift",
+        "fuse-layer-norm",
+        "fuse-rms-norm",
+    ),
+)
+"""The groups of a default run, each to its fixed point; every rule in it is lossless."""
