@@ -205,11 +205,8 @@ def _value(value: Value) -> Iterator[str]:
 def _holds(type_: Type, contents: Contents) -> bool:
     if not isinstance(type_, TensorType):
         return False
-    if type_.shape is None:
-        return True
-    if not isinstance(contents, tuple):
-        return type_.shape == ()
-    return len(type_.shape) == 1 and type_.shape[0] in (len(contents), type_.shape[0])
+    shape = (len(contents),) if isinstance(contents, tuple) else ()
+    return _contradiction(type_, TensorType(type_.dtype, shape)) is None
 
 
 def _repeated(what: str, names: Sequence[str]) -> Iterator[str]:
