@@ -91,7 +91,25 @@ def linear(x: Value, w: Value, b: Value | None = None, transposed: int = 0) -> V
     return y if b is None else _op("Add", y, b)
 
 
+def softmax(x: Value, axis: int, op: str = "Softmax") -> Value:
+    """Softmax over an axis that is brought to the end, and back."""
+    rank = x.type.rank if isinstance(x.type, TensorType) else None
+    if rank is None:
+        raise ModelError(f"a {op} over axis {axis} of a tensor of unknown rank needs opset 13")
+    order = list(range(rank))
+    order[axis], order[-1] = order[-1], order[axis]
+    moved = _op(op, _op("Transpose", x, perm=tuple(order)), axis=-1)
+    return _op("Transpose", moved, perm=tuple(order))
+
+
+def log_softmax(x: Value, axis: int) -> Value:
+    """As `softmax`."""
+    return softmax(x, axis, "LogSoftmax")
+
+
 BODIES: dict[str, Body] = {
+    "Softmax": softmax,
+    "LogSoftmax": log_softmax,
     "Gelu": gelu,
     "Swish": swish,
     "LayerNormalization": layer_norm,

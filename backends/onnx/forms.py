@@ -12,6 +12,7 @@ from graphwright.backends.onnx.tensors import NUMBERS
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Attr, Node, Value
 from graphwright.ir.ops import constant, contents_of
+from graphwright.ir.types import TensorType
 
 Form: TypeAlias = "tuple[str, str, tuple[Value | None, ...], dict[str, Attr]]"
 
@@ -20,6 +21,22 @@ SINCE = {"LayerNormalization": 17, "RMSNormalization": 23, "Gelu": 20, "Swish": 
 
 AXES_INPUT = {"Squeeze": 13, "Unsqueeze": 13, "ReduceSum": 13}
 RESHAPED = frozenset({"Squeeze", "Unsqueeze", "Split", "Slice"})
+
+
+def is_flattened(node: Node, opset: int) -> bool:
+    """Whether `opset` would run a Softmax over all axes from its own to the last.
+
+    As they did before 13; on the last axis that is the same.
+    """
+    if node.op not in ("Softmax", "LogSoftmax") or opset >= 13:
+        return False
+    axis, rank = node.attrs["axis"], _rank(node)
+    return axis != -1 and (rank is None or axis != rank - 1)
+
+
+def _rank(node: Node) -> int | None:
+    value = node.inputs[0] if node.inputs else None
+    return value.type.rank if value is not None and isinstance(value.type, TensorType) else None
 
 
 def keeps_inputs(op: str) -> bool:
@@ -36,6 +53,8 @@ def written(node: Node, opset: int) -> Form:
     if "@" in op:
         op, _, given = op.partition("@")
         return op, "", inputs, attrs
+    if opset < 11:
+        attrs.update(_from_the_front(node))
     if op in AXES_INPUT or op.startswith("Reduce"):
         return _with_axes(op, inputs, attrs, opset)
     if op == "Split":
@@ -45,6 +64,19 @@ def written(node: Node, opset: int) -> Form:
     if op == "Cast":
         attrs["to"] = NUMBERS[str(attrs["to"])]
     return op, "", inputs, attrs
+
+
+def _from_the_front(node: Node) -> dict[str, Attr]:
+    """Axes counted from the front, as they had to be before opset 11."""
+    rank, axis, axes = _rank(node), node.attrs.get("axis"), node.attrs.get("axes")
+    if rank is None:
+        return {}
+    if isinstance(axis, int):
+        return {"axis": axis % rank if rank else axis}
+    if not isinstance(axes, tuple):
+        return {}
+    rank += len(axes) if node.op == "Unsqueeze" else 0
+    return {"axes": tuple(a % rank for a in axes if isinstance(a, int))}
 
 
 def _with_axes(

@@ -10,7 +10,13 @@ import numpy as np
 import onnx
 
 from graphwright.backends.onnx.expand import computed_sizes, expanded, reshape_list
-from graphwright.backends.onnx.forms import SINCE, attrs_key, keeps_inputs, written
+from graphwright.backends.onnx.forms import (
+    SINCE,
+    attrs_key,
+    is_flattened,
+    keeps_inputs,
+    written,
+)
 from graphwright.backends.onnx.names import Scope, assign, output_names
 from graphwright.backends.onnx.tensors import tensor_of, type_proto
 from graphwright.ir.const import Const
@@ -37,7 +43,9 @@ class Model:
     large: list[Const] = field(default_factory=list)
 
 
-def to_proto(graph: Graph, opset: int | None = None) -> tuple[onnx.ModelProto, list[tuple[str, Const]]]:
+def to_proto(
+    graph: Graph, opset: int | None = None
+) -> tuple[onnx.ModelProto, list[tuple[str, Const]]]:
     """The model without its large weights, and those by name, in the order they stand in a file.
 
     `opset` asks for a newer one than the graph's own. Raises ModelError where that is impossible.
@@ -46,7 +54,9 @@ def to_proto(graph: Graph, opset: int | None = None) -> tuple[onnx.ModelProto, l
     own = header.opsets.get("", 1)
     target = own if opset is None else opset
     if target < own:
-        raise ModelError(f"the model is written in opset {own}, which cannot be lowered to {target}")
+        raise ModelError(
+            f"the model is written in opset {own}, which cannot be lowered to {target}"
+        )
     proto = _header(header, target)
     model = Model(
         target,
@@ -59,7 +69,7 @@ def to_proto(graph: Graph, opset: int | None = None) -> tuple[onnx.ModelProto, l
     proto.graph.CopyFrom(body)
     for function in model.functions.values():
         proto.functions.append(function)
-    if model.functions:
+    if any(function.domain == DOMAIN for function in proto.functions):
         proto.opset_import.append(onnx.helper.make_opsetid(DOMAIN, 1))
     return proto, weights
 
@@ -76,7 +86,9 @@ def _header(header: Header, opset: int) -> onnx.ModelProto:
                 setattr(proto, about.name, value)
     for domain, version in header.opsets.items():
         if domain != DOMAIN:
-            proto.opset_import.append(onnx.helper.make_opsetid(domain, version if domain else opset))
+            proto.opset_import.append(
+                onnx.helper.make_opsetid(domain, version if domain else opset)
+            )
     return proto
 
 
@@ -93,7 +105,9 @@ def _size_names(graph: Graph) -> dict[str, tuple[Value, int]]:
 class Writer:
     """Writes one graph; bodies have writers of their own."""
 
-    def __init__(self, graph: Graph, model: Model, scope: Scope, captured: dict[Value, str]) -> None:
+    def __init__(
+        self, graph: Graph, model: Model, scope: Scope, captured: dict[Value, str]
+    ) -> None:
         self.graph, self.model, self.scope, self.captured = graph, model, scope, captured
         self.top = scope.outer is None
         self.proto = onnx.GraphProto(name=graph.name or "graph")
@@ -147,7 +161,11 @@ class Writer:
         """Give `value`, which has another name, under `name` too."""
         if value.const is not None and value not in self.scope.names:
             tensor = tensor_of(value.const, name)
-            if isinstance(tensor, onnx.TensorProto) and value.const.where is None and tensor.data_location == 0:
+            if (
+                isinstance(tensor, onnx.TensorProto)
+                and value.const.where is None
+                and tensor.data_location == 0
+            ):
                 node = self.proto.node.add(op_type="Constant", output=[name])
                 node.attribute.append(onnx.helper.make_attribute("value", tensor))
                 return
@@ -217,7 +235,9 @@ class Writer:
             else:
                 self._append("Shape", "", [given], [shape], {})
                 at = self.name(constant(np.array([axis]), "i64"))
-                self._append("Gather", "", [shape, at], [self.scope.give(found, "size")], {"axis": 0})
+                self._append(
+                    "Gather", "", [shape, at], [self.scope.give(found, "size")], {"axis": 0}
+                )
         return found
 
     def new(self, value: Value) -> None:
@@ -241,7 +261,12 @@ class Writer:
         op, opset = node.op, self.model.opset
         if op == "Sizes":
             return
-        if op == "Linear" or (SINCE.get(op, 0) > opset and self._lacks_function(node)):
+        since = SINCE.get(op, 0)
+        if (
+            op == "Linear"
+            or is_flattened(node, opset)
+            or (since > opset and self._lacks_function(node))
+        ):
             self._inline(node)
             return
         if op in SINCE and SINCE[op] > opset:
@@ -258,7 +283,10 @@ class Writer:
 
     def _rebuilt(self, node: Node) -> None:
         op, domain, given, attrs = written(node, self.model.opset)
-        inputs = [self._shape_list(node) if i == 1 and op == "Reshape" else self.name(v) for i, v in enumerate(given)]
+        inputs = [
+            self._shape_list(node) if i == 1 and op == "Reshape" else self.name(v)
+            for i, v in enumerate(given)
+        ]
         while inputs and not inputs[-1]:
             inputs.pop()
         outputs = [self.scope.names.get(v, "") for v in node.outputs]
@@ -268,7 +296,11 @@ class Writer:
 
     def _shape_list(self, node: Node) -> str:
         shape = node.inputs[1]
-        dims = shape.producer.attrs["dims"] if shape and shape.producer and shape.producer.op == "Sizes" else None
+        dims = (
+            shape.producer.attrs["dims"]
+            if shape and shape.producer and shape.producer.op == "Sizes"
+            else None
+        )
         numbers = reshape_list(node, dims) if isinstance(dims, tuple) else None
         if numbers is None:
             return self.name(shape)
@@ -285,7 +317,9 @@ class Writer:
         }
         inner, _ = Writer(body, self.model, Scope(self.scope), captured).write()
         name, _, many = name.partition("#")
-        attr = next((a for a in proto.attribute if a.name == name), None) or proto.attribute.add(name=name)
+        attr = next((a for a in proto.attribute if a.name == name), None) or proto.attribute.add(
+            name=name
+        )
         attr.type = onnx.AttributeProto.GRAPHS if many else onnx.AttributeProto.GRAPH
         if many:
             attr.graphs.append(inner)
@@ -309,7 +343,11 @@ class Writer:
         return proto
 
     def _lacks_function(self, node: Node) -> bool:
-        return not self.model.functions_allowed or not self.top or any(v.uses for v in node.outputs[1:])
+        return (
+            not self.model.functions_allowed
+            or not self.top
+            or any(v.uses for v in node.outputs[1:])
+        )
 
     def _stand_ins(self, node: Node) -> tuple[Node, list[Value]]:
         """A copy of the node that reads fresh values, so that expanding it leaves the graph alone."""
@@ -341,13 +379,24 @@ class Writer:
     def _call(self, node: Node) -> None:
         """Write a call of a model-local function that has the operator's exact body."""
         type_ = node.outputs[0].type
-        key = (node.op, attrs_key(node.attrs), f"{type_.dtype if isinstance(type_, TensorType) else ''}{len(node.inputs)}")
+        key = (
+            node.op,
+            attrs_key(node.attrs),
+            f"{type_.dtype if isinstance(type_, TensorType) else ''}{len(node.inputs)}",
+        )
         if key not in self.model.functions:
             alike = sum(k[0] == node.op for k in self.model.functions)
             name = node.op if not alike else f"{node.op}_{alike + 1}"
             self.model.functions[key] = self._function(node, name)
         outputs = [self.scope.names[node.outputs[0]]]
-        self._append(self.model.functions[key].name, DOMAIN, [self.name(v) for v in node.inputs], outputs, {}, node)
+        self._append(
+            self.model.functions[key].name,
+            DOMAIN,
+            [self.name(v) for v in node.inputs],
+            outputs,
+            {},
+            node,
+        )
 
     def _function(self, node: Node, name: str) -> onnx.FunctionProto:
         copy, fresh = self._stand_ins(node)
@@ -359,7 +408,9 @@ class Writer:
 
         body = Graph(name, tuple(fresh), return_node([result], ["y"]))
         inner, _ = Writer(body, Model(self.model.opset, False, False, {}), Scope(), {}).write()
-        function = onnx.FunctionProto(name=name, domain=DOMAIN, input=[v.name for v in fresh], output=["y"])
+        function = onnx.FunctionProto(
+            name=name, domain=DOMAIN, input=[v.name for v in fresh], output=["y"]
+        )
         function.opset_import.append(onnx.helper.make_opsetid("", self.model.opset))
         for tensor in inner.initializer:
             constant_node = function.node.add(op_type="Constant", output=[tensor.name])
@@ -376,7 +427,9 @@ def _attribute(name: str, value: Attr) -> onnx.AttributeProto:
     if isinstance(value, AttrRef):
         return onnx.AttributeProto(name=name, ref_attr_name=value.name, type=value.kind)
     if isinstance(value, Const):
-        return onnx.helper.make_attribute(name, tensor_of(value, getattr(value.payload, "name", "")))
+        return onnx.helper.make_attribute(
+            name, tensor_of(value, getattr(value.payload, "name", ""))
+        )
     return onnx.helper.make_attribute(name, value)
 
 
