@@ -1,3 +1,68 @@
 """graphwright: a graph-rewriting toolkit for neural networks that checks every rewrite."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graphwright.api import Result, load, optimize, save, verify
+    from graphwright.bisection import bisect
+    from graphwright.difference import Difference, diff
+    from graphwright.ir.contracts import Approximate, Exact, Tolerance
+    from graphwright.ir.errors import ModelError
+    from graphwright.ir.graph import Graph
+    from graphwright.ir.parse import parse
+    from graphwright.ir.text import show
+    from graphwright.passes.pattern import var
+    from graphwright.passes.rule import Example, need, rule
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Approximate",
+    "Difference",
+    "Exact",
+    "Example",
+    "Graph",
+    "ModelError",
+    "Result",
+    "Tolerance",
+    "bisect",
+    "diff",
+    "load",
+    "need",
+    "optimize",
+    "parse",
+    "rule",
+    "save",
+    "show",
+    "var",
+    "verify",
+]
+
+# Imported when they are asked for, so that importing graphwright takes no time.
+_HOMES = {
+    "api": ("Result", "load", "optimize", "save", "verify"),
+    "bisection": ("bisect",),
+    "difference": ("Difference", "diff"),
+    "ir.contracts": ("Approximate", "Exact", "Tolerance"),
+    "ir.errors": ("ModelError",),
+    "ir.graph": ("Graph",),
+    "ir.parse": ("parse",),
+    "ir.text": ("show",),
+    "passes.pattern": ("var",),
+    "passes.rule": ("Example", "need", "rule"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'graphwright' has no attribute '{name}'")
+    found = globals()[name] = getattr(import_module(f"graphwright.{_HOME[name]}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
