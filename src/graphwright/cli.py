@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import click
 
 from graphwright import __version__
+from graphwright.requests import nearest
 
 COMMANDS = {
     "optimize": "Rewrite a model so that it computes the same faster, and check that it does.",
@@ -39,16 +40,32 @@ class Commands(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first argument names; the nearest name where there is none."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            otherwise = f"see `{ctx.command_path} --help`"
+            ctx.fail(f"there is no command '{args[0]}'; {nearest(args[0], COMMANDS, otherwise)}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="graphwright")
-def graphwright() -> None:
+@click.pass_context
+def graphwright(ctx: click.Context) -> None:
     """Rewrite neural networks, and know that they still compute the same."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -73,7 +90,7 @@ def run(command: click.Command, name: str, args: Sequence[str] | None = None) ->
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except click.ClickException as error:
-        return _trouble(name, _one_line(error))
+        return _trouble(name, _sentence(error))
     except ModelError as error:
         return _trouble(name, str(error))
     except (click.Abort, KeyboardInterrupt):
@@ -96,5 +113,14 @@ def _trouble(name: str, sentence: str, status: int = 2) -> int:
     return status
 
 
-def _one_line(error: click.ClickException) -> str:
-    return error.format_message().replace("\n", " ")
+def _sentence(error: click.ClickException) -> str:
+    """What is wrong with the arguments, in one sentence."""
+    ctx = getattr(error, "ctx", None)
+    see = f"see `{ctx.command_path} --help`" if ctx is not None else "see --help"
+    if isinstance(error, click.NoSuchOption):
+        near = error.possibilities
+        meant = f"did you mean {near[0]}?" if near else see
+        return f"there is no option {error.option_name}; {meant}"
+    if isinstance(error, click.MissingParameter) and error.param is not None:
+        return f"{error.param.make_metavar(ctx) if ctx else error.param.name} is missing; {see}"
+    return error.format_message()
