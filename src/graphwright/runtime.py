@@ -17,7 +17,7 @@ Feed = Mapping[str, Any]
 
 
 class Runtime:
-    """Runs graphs; `isolated` keeps ONNX Runtime in a child process, for models nobody vouches for."""
+    """Runs graphs; `isolated` keeps ONNX Runtime in a child process, which bad models may crash."""
 
     def __init__(self, *, isolated: bool = True) -> None:
         self.isolated = isolated
@@ -27,7 +27,10 @@ class Runtime:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._worker is not None:
             self._worker.stop()
@@ -37,19 +40,40 @@ class Runtime:
 
         Raises ModelError when the runtime refuses the graph, fails or crashes.
         """
-        from graphwright.backends.ort import Worker, pack
+        from graphwright.backends.ort import pack
 
         packed = pack(graph)
         if not self.isolated:
             from graphwright.backends.ort.session import evaluate
 
             return evaluate(packed, feeds)
+        return self._child().evaluate(packed, feeds)
+
+    def interleaved(
+        self, graphs: Sequence[Graph], feed: Feed, runs: int, seconds: float
+    ) -> list[list[float]]:
+        """The seconds of each run of each graph, run in turn, the runtime's optimizations on.
+
+        There are `runs` of them, or fewer when `seconds` are over. Raises ModelError as `evaluate`.
+        """
+        from graphwright.backends.ort import pack
+
+        packed = [pack(graph) for graph in graphs]
+        if not self.isolated:
+            from graphwright.backends.ort.timing import interleaved
+
+            return interleaved(packed, feed, runs, seconds)
+        return self._child().interleaved(packed, feed, runs, seconds)
+
+    def _child(self) -> Worker:
+        from graphwright.backends.ort import Worker
+
         if self._worker is None:
             self._worker = Worker()
-        return self._worker.evaluate(packed, feeds)
+        return self._worker
 
     def evaluate64(self, graph: Graph, feeds: Sequence[Feed]) -> list[list[Array]]:
-        """The outputs of `graph` computed in float64. Raises ModelError where that is impossible."""
+        """The outputs of `graph` computed in float64. Raises ModelError where that cannot be."""
         from graphwright.backends.onnx.reference import evaluate64
 
         return evaluate64(graph, feeds)
