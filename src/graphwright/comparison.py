@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
-
-import numpy as np
 
 from graphwright.alignment import Alignment, align, outputs_by_name
 from graphwright.hunks import (
@@ -20,20 +17,19 @@ from graphwright.hunks import (
     Replace,
     Signature,
     Update,
-    Weights,
 )
 from graphwright.ir.const import Const
 from graphwright.ir.graph import Attr, Graph, Node, Value
+from graphwright.signature import signature
+from graphwright.weights import weights
 
-MADE_UP = re.compile(r"\b_\d+\b")
-CHUNK = 1 << 22  # elements that are subtracted at a time
 Region = tuple[list[Node], list[Node]]
 
 
 def compare(before: Graph, after: Graph) -> list[Hunk]:
     """All that is different, in the order of the first graph."""
     found = align(before, after)
-    return [*_signature(before, after), *_functions(before, after), *_within(found)]
+    return [*signature(before, after, found.labels), *_functions(before, after), *_within(found)]
 
 
 def _within(found: Alignment) -> Iterator[Hunk]:
@@ -131,7 +127,7 @@ def _attributes(found: Alignment, a: Node, b: Node) -> Iterator[Hunk]:
         if one is not None and other is not None and tell(one) == tell(other):
             continue
         if isinstance(one, Const) and isinstance(other, Const):
-            yield _weights(place(a), name, one, other)
+            yield weights(place(a), name, one, other)
         else:
             yield Update(place(a), name, _written(one), _written(other))
 
@@ -191,7 +187,7 @@ def _constants(found: Alignment) -> Iterator[Hunk]:
                 continue
             if (one.const, other.const) not in told and not found.same(one, other):
                 told.add((one.const, other.const))
-                yield _weights(place(a), one.name or other.name, one.const, other.const)
+                yield weights(place(a), one.name or other.name, one.const, other.const)
 
 
 def _outputs(found: Alignment) -> Iterator[Hunk]:
@@ -217,60 +213,6 @@ def _named(value: Value | None) -> str:
         return f"the input {value.name}"
     made = place(value.producer)
     return f"{made.op} {made.name}".rstrip()
-
-
-def _weights(node: Place, name: str, one: Const, other: Const) -> Weights:
-    apart = _apart(one, other) if one.type == other.type else None
-    return Weights(node, name, str(one.type), str(other.type), apart)
-
-
-def _apart(one: Const, other: Const) -> float | None:
-    """The largest difference between two constants of one type; None for what is no number."""
-    a, b = one.load().reshape(-1), other.load().reshape(-1)
-    if a.dtype == object or a.dtype.kind == "c":
-        return None
-    most = 0.0
-    for start in range(0, a.size, CHUNK):
-        parts = [x[start : start + CHUNK].astype(np.float64) for x in (a, b)]
-        with np.errstate(invalid="ignore"):
-            difference = np.abs(parts[0] - parts[1])
-        most = max(most, float(np.nan_to_num(difference, nan=0.0).max(initial=0.0)))
-    return most
-
-
-def _signature(before: Graph, after: Graph) -> Iterator[Hunk]:
-    yield from _changed("input", _types(before.inputs), _types(after.inputs))
-    yield from _changed("output", _results(before), _results(after))
-    both = [{v.name: c for v, c in g.defaults.items()} for g in (before, after)]
-    for name in sorted({*both[0]} & {*both[1]}):
-        from_, to = both[0][name], both[1][name]
-        if from_ is not to and (apart := _apart(from_, to)):
-            yield Weights(Place("input", name), name, str(from_.type), str(to.type), apart)
-    have = [dict.fromkeys(names, "an initializer beside it") for names in both]
-    yield from _changed("default of the input", *have)
-
-
-def _changed(what: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Hunk]:
-    for name in dict.fromkeys((*before, *after)):
-        one, other = before.get(name), after.get(name)
-        if one != other:
-            yield Signature(what, name, one, other)
-    order = [[n for n in side if n in before and n in after] for side in (before, after)]
-    if order[0] != order[1]:
-        yield Signature(f"order of {what}s", "", ", ".join(order[0]), ", ".join(order[1]))
-
-
-def _types(values: Iterable[Value]) -> dict[str, str]:
-    return {v.name: _type(v) for v in values}
-
-
-def _results(graph: Graph) -> dict[str, str]:
-    return {n: _type(v) for n, v in outputs_by_name(graph).items()}
-
-
-def _type(value: Value | None) -> str:
-    """The type, whatever names were made up for sizes that the file does not name."""
-    return "nothing" if value is None else MADE_UP.sub("?", str(value.type))
 
 
 def _functions(before: Graph, after: Graph) -> Iterator[Hunk]:

@@ -16,6 +16,7 @@ from graphwright.ir.contracts import Approximate, Contract, Exact, Tolerance
 from graphwright.ir.graph import Graph
 
 SCHEMA = 1
+OURS = "graphwright"  # whose functions stand for one operator each
 LISTED = 12  # nodes that a hunk names
 PLACES = 4  # that a headline of several equal hunks names
 STRENGTH = (Exact, Tolerance, Approximate)
@@ -89,7 +90,11 @@ def diff(
 
 
 def _graph(model: Graph | str | os.PathLike[str]) -> Graph:
-    return model if isinstance(model, Graph) else load(Path(model))
+    if isinstance(model, Graph):
+        return model
+    graph = load(Path(model))
+    foreign = any(function.domain != OURS for function in graph.functions.values())
+    return load(Path(model), inline=True) if foreign else graph
 
 
 def _side(model: Graph | str | os.PathLike[str], graph: Graph) -> Side:
@@ -102,7 +107,7 @@ def _notes(before: Graph, after: Graph) -> Iterator[str]:
     if before.header is None or after.header is None:
         return
     both = before.header.opsets, after.header.opsets
-    for domain in sorted({*both[0], *both[1]} - {"graphwright"}):
+    for domain in sorted({*both[0], *both[1]} - {OURS}):
         one, other = (o.get(domain) for o in both)
         if one != other:
             name = f"the opset of {domain}" if domain else "the opset"
