@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from graphwright.backends.onnx import save as save_onnx
 from graphwright.driver import Check, Log, input_sizes, run_groups
 from graphwright.frontends import onnx as onnx_front
 from graphwright.ir.clone import clone
+from graphwright.ir.const import Array
 from graphwright.ir.contracts import LOSSLESS
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph
@@ -22,15 +22,17 @@ from graphwright.passes.pipelines import DEFAULT
 from graphwright.passes.rewrite import Group
 from graphwright.passes.rule import Budget, rules
 from graphwright.report import Report, count_operators, summarize
+from graphwright.requests import nearest, read_request
 from graphwright.runtime import Runtime
-from graphwright.verification.feeds import read_data
+from graphwright.verification.data import read_data
+from graphwright.verification.drift import begins, drift
 from graphwright.verification.fragments import check_fragments
 from graphwright.verification.verify import Verification
 from graphwright.verification.verify import verify as verify_graphs
 
 log = logging.getLogger("graphwright")
 Progress = Callable[[str], None]
-Data = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+Data = Mapping[str, Any] | Array
 del frontends
 
 
@@ -52,9 +54,10 @@ def load(
 ) -> Graph:
     """The graph in an ONNX file; its weights stay in the file until somebody looks at them.
 
-    `inline` puts the bodies of model-local functions where they are called, `freeze` makes constants
-    of initializers that are also inputs, `shapes` fixes the shapes of inputs. Raises ModelError when
-    the file is no valid model or the shapes do not fit, and OSError when it cannot be read.
+    `inline` puts the bodies of model-local functions where they are called, `freeze` makes
+    constants of initializers that are also inputs, `shapes` fixes the shapes of inputs. Raises
+    ModelError when the file is no valid model or the shapes do not fit, and OSError when it cannot
+    be read.
     """
     return onnx_front.load(Path(path), inline=inline, freeze=freeze, shapes=shapes)
 
@@ -80,14 +83,16 @@ def optimize(
 ) -> Result:
     """A graph that computes the same faster; the one given is left as it is.
 
-    Each rewrite is checked on this model before it is kept, and the whole in the end, on `data` or on
-    made inputs; `verify=False` checks nothing. `apply` names rules to run beside the default ones and
-    `skip` rules not to run. `isolated` runs ONNX Runtime in a child process. Raises ModelError for
-    bad models, names and data; a whole that does not verify is in `Result.report.ok`.
+    Each rewrite is checked on this model before it is kept, and the whole in the end, on `data` or
+    on made inputs; `verify=False` checks nothing. `apply` names rules to run beside the default
+    ones and `skip` rules not to run. `isolated` runs ONNX Runtime in a child process. Raises
+    ModelError for bad models, names and data; a whole that does not verify is in
+    `Result.report.ok`.
     """
     before = model if isinstance(model, Graph) else load(model, inline=True)
     groups = pipeline(target, apply, skip)
-    feeds = None if data is None else read_data(data, before)
+    if data is not None:
+        read_data(data, before)  # what does not fit is said at once
     graph = clone(before)
     with Runtime(isolated=isolated) as runtime:
         budget = Budget(runtime.compute, sizes=input_sizes(graph))
@@ -97,11 +102,13 @@ def optimize(
         report.notes += _notes(before)
         for each in left_out:
             log.warning("%s was left out at %s: %s", each.rule, ", ".join(each.where), each.why)
-        if verify and not (why := too_large(before)):
+        why_not = too_large(before) if verify else ""
+        report.notes += [why_not] if why_not else []
+        if verify and not why_not:
             progress("verifying the whole")
-            report.verified = verify_graphs(before, graph, runtime.evaluate, runtime.evaluate64, feeds)
-        elif verify:
-            report.notes.append(why)
+            found = verify_graphs(before, graph, runtime.evaluate, runtime.evaluate64, data)
+            report.verified = found
+            report.drift = "" if found.ok else where_drift_begins(before, graph, runtime)
     return Result(graph, report, done)
 
 
@@ -116,32 +123,47 @@ def verify(
 
     Run on `data`, or on made inputs. Raises ModelError for data that does not fit.
     """
-    feeds = None if data is None else read_data(data, before)
     with Runtime(isolated=isolated) as runtime:
-        return verify_graphs(before, after, runtime.evaluate, runtime.evaluate64, feeds)
+        return verify_graphs(before, after, runtime.evaluate, runtime.evaluate64, data)
+
+
+def where_drift_begins(before: Graph, after: Graph, runtime: Runtime) -> str:
+    """Where two graphs begin to differ, as a sentence; empty where that cannot be told."""
+    try:
+        step = begins(drift(before, after, runtime.evaluate))
+    except ModelError:
+        return ""
+    if step is None:
+        return ""
+    how = f", made by {', '.join(step.rules)}" if step.rules else ""
+    return f"it begins at '{step.source}' ({step.op}{how}): {step.distance.max_abs:.1e} apart"
 
 
 def pipeline(target: str, apply: Sequence[str], skip: Sequence[str]) -> tuple[Group, ...]:
     """The groups of rules that run, in order. Raises ModelError for a name that nothing has."""
     if target not in TARGETS:
-        raise ModelError(f"there is no target '{target}'; {_nearest(target, TARGETS)}")
+        meant = nearest(target, TARGETS, f"there are {' and '.join(TARGETS)}")
+        raise ModelError(f"there is no target '{target}'; {meant}")
     known = rules()
-    for name in (*apply, *skip):
+    requests = [read_request(text) for text in apply]
+    for name in (*(request.name for request in requests), *skip):
         if name not in known:
-            raise ModelError(f"there is no rule '{name}'; {_nearest(name, known)}")
-    groups = [Group(g.name, tuple(r for r in g.rules if r.name not in skip), g.producers_first) for g in DEFAULT]
-    for group in groups:
-        assert all(isinstance(r.contract, LOSSLESS) for r in group.rules), "a default run is lossless"
-    asked = tuple(known[name] for name in apply)
-    return (*groups, *([Group("asked for", asked)] if asked else []))
+            meant = nearest(name, known, "see `graphwright rules`")
+            raise ModelError(f"there is no rule '{name}'; {meant}")
+    for request in requests:
+        if not request.is_plain:
+            raise ModelError(f"the rule '{request.name}' takes no knobs, layers or heads")
+    asked = tuple(known[request.name] for request in requests)
+    return (*_default(skip), *([Group("asked for", asked)] if asked else []))
+
+
+def _default(skip: Sequence[str]) -> tuple[Group, ...]:
+    for group in DEFAULT:
+        assert all(isinstance(r.contract, LOSSLESS) for r in group.rules), "a default is lossless"
+    return tuple(replace(g, rules=tuple(r for r in g.rules if r.name not in skip)) for g in DEFAULT)
 
 
 TARGETS = ("onnx", "ort")
-
-
-def _nearest(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
-    near = get_close_matches(name, list(known), 1)
-    return f"did you mean '{near[0]}'?" if near else "see `graphwright rules`."
 
 
 def _notes(graph: Graph) -> list[str]:
@@ -165,7 +187,7 @@ def weight_bytes(graph: Graph) -> int:
 
 
 def too_large(graph: Graph) -> str:
-    """Why the whole model is not run here; empty when it is: its weights may take half the memory."""
+    """Why the whole is not run here; empty when its weights take less than half the memory."""
     size = weight_bytes(graph)
     memory = _memory()
     if size <= memory // 2:

@@ -12,7 +12,7 @@ from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.types import TensorType
 from graphwright.passes.rewrite import Application, Banned, Group, rewrite, undo
 from graphwright.passes.rule import Budget
-from graphwright.verification.fragments import Fragment, check_fragments
+from graphwright.verification.fragments import Fragment
 from graphwright.verification.judge import Verdict
 
 Check = Callable[[Sequence[Fragment]], Sequence[Verdict]]
@@ -21,7 +21,7 @@ Progress = Callable[[str], None]
 
 @dataclass
 class Log:
-    """What was done to a model: rewrites that were kept, with how far apart each was, and those left out."""
+    """What was done to a model: rewrites that were kept, and those left out, with their verdicts."""
 
     kept: list[tuple[Application, Verdict | None]] = field(default_factory=list)
     left_out: list[tuple[Application, Verdict]] = field(default_factory=list)
@@ -34,7 +34,7 @@ def run_groups(
     check: Check | None,
     progress: Progress = lambda _: None,
 ) -> Log:
-    """Apply `groups` in order to `graph` and its bodies; `check` judges each rewrite before it stays.
+    """Apply `groups` in order to `graph` and its bodies, each rewrite judged before it stays.
 
     Without `check` every rewrite stays.
     """

@@ -39,8 +39,9 @@ class LeftOut:
 class Report:
     """What was done to a model.
 
-    `nodes_before` and `nodes_after` count operators; `verified` says whether the whole was run, how,
-    and how far apart the two were; `notes` are sentences that a user should know.
+    `nodes_before` and `nodes_after` count operators; `verified` says whether the whole was run,
+    how, and how far apart the two were; `drift` where they begin to differ when they do; `notes`
+    are sentences that a user should know.
     """
 
     nodes_before: dict[str, int]
@@ -48,6 +49,7 @@ class Report:
     rewrites: list[RuleReport]
     left_out: list[LeftOut]
     verified: Verification | None = None
+    drift: str = ""
     notes: list[str] = field(default_factory=list)
     bytes_before: int | None = None
     bytes_after: int | None = None
@@ -61,15 +63,16 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain data, in a form that only grows."""
-        said = {k: v for k, v in self.__dict__.items() if k not in ("rewrites", "left_out", "verified")}
-        return {
+        apart = ("rewrites", "left_out", "verified")
+        found = {
             "schema": SCHEMA,
             "ok": self.ok,
-            **said,
+            **{k: v for k, v in self.__dict__.items() if k not in apart},
             "rewrites": [asdict(r) for r in self.rewrites],
             "left_out": [asdict(r) for r in self.left_out],
-            "verified": None if self.verified is None else plain(asdict(self.verified)),
+            "verified": None if self.verified is None else asdict(self.verified),
         }
+        return {k: plain(v) for k, v in found.items()}
 
 
 def plain(value: Any) -> Any:
@@ -108,5 +111,5 @@ def sources_of(application: Application) -> tuple[str, ...]:
 
 
 def _worst(verdicts: Sequence[Verdict | None]) -> float | None:
-    found = [v.distance.max_abs for v in verdicts if v is not None and v.distance is not None]
-    return max(found, default=None)
+    checked = [v.distance for v in verdicts if v is not None]
+    return max((0.0 if d is None else d.max_abs for d in checked), default=None)
