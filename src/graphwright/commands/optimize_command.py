@@ -10,17 +10,18 @@ from pathlib import Path
 import click
 
 from graphwright.commands import options
+from graphwright.requests import FORM
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("model", type=options.MODEL)
-@click.option("-o", "--output", type=options.MODEL, help="Where to write; MODEL.opt.onnx by default.")
-@click.option("--target", default="onnx", show_default=True, help="onnx: any runtime. ort: ONNX Runtime.")
-@click.option("--opset", type=click.IntRange(min=7), help="Write a newer opset than the model's own.")
-@click.option("--apply", multiple=True, metavar="NAME[:K=V,...][@layers=0-3][@heads=1,2]", help="Also apply this.")
-@click.option("--data", type=options.MODEL, help="Inputs to check on: an npz file, or a folder of them.")
+@click.option("-o", "--output", type=options.MODEL, help="MODEL.opt.onnx by default.")
+@click.option("--target", default="onnx", show_default=True, help=options.TARGET_HELP)
+@click.option("--opset", type=click.IntRange(min=7), help="Write a newer opset than the model's.")
+@click.option("--apply", multiple=True, metavar=FORM, help="Also apply this.")
+@click.option("--data", type=options.MODEL, help=options.DATA_HELP)
 @click.option("--skip", multiple=True, metavar="RULE", help="Leave this rule out.")
-@click.option("--shape", multiple=True, metavar="INPUT=1x128", help="Fix the shape of an input.")
+@click.option("--shape", multiple=True, metavar="INPUT=1x128", help=options.SHAPE_HELP)
 @click.option("--freeze", is_flag=True, help="Make constants of weights that are also inputs.")
 @click.option("--no-verify", is_flag=True, help="Check nothing.")
 @click.option("--dry-run", is_flag=True, help="Write nothing.")

@@ -13,6 +13,10 @@ from graphwright.ir.errors import ModelError
 
 MODEL = click.Path(path_type=Path)
 
+DATA_HELP = "Inputs to run on: an npz file, or a folder of them."
+SHAPE_HELP = "Fix the shape of an input."
+TARGET_HELP = "onnx: any runtime. ort: ONNX Runtime."
+
 
 def shapes(given: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """`INPUT=1x128` as shapes by input. Raises ModelError for what is not of that form."""
@@ -25,8 +29,11 @@ def shapes(given: Sequence[str]) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def data(path: Path | None) -> Mapping[str, Any] | Sequence[Mapping[str, Any]] | None:
-    """The arrays in an npz file, or in each npz file of a folder. Raises ModelError, OSError."""
+def data(path: Path | None) -> dict[str, Any] | None:
+    """The arrays in an npz file, or in those of a folder, put together along their first axes.
+
+    Raises ModelError and OSError.
+    """
     if path is None:
         return None
     if not path.is_dir():
@@ -34,7 +41,21 @@ def data(path: Path | None) -> Mapping[str, Any] | Sequence[Mapping[str, Any]] |
     files = sorted(path.glob("*.npz"))
     if not files:
         raise ModelError(f"{path}: the folder holds no npz files")
-    return [_arrays(file) for file in files]
+    return _joined({file: _arrays(file) for file in files})
+
+
+def _joined(each: Mapping[Path, Mapping[str, Any]]) -> dict[str, Any]:
+    import numpy as np
+
+    first, arrays = next(iter(each.items()))
+    for file, found in each.items():
+        if found.keys() != arrays.keys():
+            raise ModelError(f"{file} does not hold the same arrays as {first}")
+        for name, array in found.items():
+            if array.shape[1:] != arrays[name].shape[1:] or not array.ndim:
+                shapes = f"{list(array.shape)} and {list(arrays[name].shape)}"
+                raise ModelError(f"'{name}' in {file} and {first} cannot be joined: {shapes}")
+    return {name: np.concatenate([found[name] for found in each.values()]) for name in arrays}
 
 
 def _arrays(path: Path) -> dict[str, Any]:
@@ -42,8 +63,10 @@ def _arrays(path: Path) -> dict[str, Any]:
 
     import numpy as np
 
+    if path.stat().st_size and not zipfile.is_zipfile(path):
+        raise ModelError(f"{path}: not an npz file, which numpy.savez writes")
     try:
         with np.load(path, allow_pickle=False) as found:
             return {name: found[name] for name in found.files}
-    except (ValueError, zipfile.BadZipFile, EOFError, AttributeError, KeyError) as error:
+    except (ValueError, zipfile.BadZipFile, EOFError, OSError, KeyError) as error:
         raise ModelError(f"{path}: not an npz file of arrays ({error})") from None

@@ -1,0 +1,181 @@
+"""What `optimize` says on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from graphwright.driver import Log
+from graphwright.ir.graph import Graph
+from graphwright.report import LeftOut, Report, sources_of
+from graphwright.verification.verify import OutputVerdict, Verification
+
+PLACES = 3  # that a warning names
+LABEL = 11  # columns
+
+
+@contextmanager
+def progress(silent: bool) -> Iterator[Callable[[str], None]]:
+    """A function that says on the terminal what is being done; it leaves nothing behind."""
+    console = Console(stderr=True)
+    if silent or not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status("") as status:
+        yield lambda text: status.update(f"{text}…")
+
+
+def show(report: Report, verbose: bool, log: Log) -> None:
+    """Print what was done, for people."""
+    console = Console(highlight=False)
+    if verbose:
+        for line in _each(log):
+            console.print(line, soft_wrap=True)
+    for part in (_operators(report), _rewrites(report)):
+        if part is not None:
+            console.print(Padding(part, (0, 0, 1, 0)))
+    for label, text in _facts(report):
+        console.print(Text.assemble((f"{label:{LABEL}}", "bold"), text), soft_wrap=True)
+
+
+def _each(log: Log) -> Iterator[Text]:
+    for application, verdict in log.kept:
+        made = ", ".join(dict.fromkeys(n.op for n in application.made)) or "what is there already"
+        apart = "" if verdict is None or verdict.distance is None else verdict.distance.max_abs
+        how = f"  ({number(apart)} apart)" if isinstance(apart, float) else ""
+        where = some(sources_of(application))
+        yield Text.assemble((application.rule, "bold"), f"  {where}  ->  {made}{how}")
+
+
+def _operators(report: Report) -> Group | None:
+    """Nodes by operator, those that have changed; the others are only counted."""
+    before, after = report.nodes_before, report.nodes_after
+    names = sorted({*before, *after})
+    changed = [n for n in names if before.get(n, 0) != after.get(n, 0)]
+    table = _table("operator", "before", "after", "")
+    total = sum(before.values()), sum(after.values())
+    for name in changed:
+        table.add_row(name, *_counts(before.get(name, 0), after.get(name, 0)))
+    rest = sum(before[n] for n in names if n not in changed)
+    if rest:
+        table.add_row("others" if changed else "nodes", *_counts(rest, rest), style="dim")
+    if changed:
+        table.add_row("all nodes", *_counts(*total), style="bold")
+    return Group(table) if names else None
+
+
+def _counts(before: int, after: int) -> tuple[str, str, Text]:
+    change = after - before
+    style = "green" if change < 0 else "yellow"
+    return f"{before:,}", f"{after:,}", Text(f"{change:+,}" if change else "", style)
+
+
+def _rewrites(report: Report) -> Table | None:
+    if not report.rewrites:
+        return None
+    table = _table("rewrite", "times", "apart", "contract")
+    table.columns[3].justify = "left"
+    for each in report.rewrites:
+        apart = "" if each.worst is None else number(each.worst)
+        table.add_row(each.rule, f"{each.count:,}", apart, each.contract)
+    return table
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
+    table.add_column(first, no_wrap=True, min_width=24)
+    for name in others:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _facts(report: Report) -> Iterator[tuple[str, Text]]:
+    if not report.rewrites:
+        yield "rewrites", Text("none: no rule found anything to do")
+    yield from (("verified", text) for text in _verified(report))
+    if report.bytes_before is not None:
+        after = "" if report.bytes_after is None else f" -> {size(report.bytes_after)}"
+        yield "size", Text(f"{size(report.bytes_before)}{after}")
+    yield "written", Text(report.written or "nothing")
+    yield "runs on", Text(report.runs_on)
+    yield from (("note", Text(note)) for note in report.notes)
+
+
+def _verified(report: Report) -> Iterator[Text]:
+    found = report.verified
+    if found is None:
+        yield Text("no: the whole was not run", "yellow")
+    elif not found.ok:
+        yield Text("no: it is not the same function", "red")
+    else:
+        yield Text(f"the same function on {described(found)}", "green")
+        worst = max(found.outputs, key=_apart, default=None)
+        if worst is not None:
+            yield Text(f"at most {number(_apart(worst))} apart (at '{worst.name}')")
+
+
+def described(found: Verification) -> str:
+    """How many inputs both models ran on, and how they were made."""
+    skipped = f", {found.skipped} more left out" if found.skipped else ""
+    return f"{found.runs} input{'s' if found.runs != 1 else ''}{skipped} ({found.inputs})"
+
+
+def _apart(output: OutputVerdict) -> float:
+    return 0.0 if output.verdict.distance is None else output.verdict.distance.max_abs
+
+
+def number(value: float) -> str:
+    """A distance, as short as it is telling."""
+    return "0" if value == 0 else f"{value:.1e}"
+
+
+def size(count: int) -> str:
+    """A number of bytes, for people."""
+    value, units = float(count), ["bytes", "KiB", "MiB", "GiB", "TiB"]
+    while value >= 1024 and len(units) > 1:
+        value, units = value / 1024, units[1:]
+    return f"{count} bytes" if units[0] == "bytes" else f"{value:.1f} {units[0]}"
+
+
+def some(names: tuple[str, ...]) -> str:
+    """A few of `names`, and how many there are beside them."""
+    more = len(names) - PLACES
+    return ", ".join(names[:PLACES]) + (f" and {more} more" if more > 0 else "")
+
+
+def runs_on(graph: Graph, opset: int | None) -> str:
+    """Which runtimes can run the model: what they must know."""
+    header = graph.header
+    if header is None:
+        return ""
+    opsets = {d: v for d, v in header.opsets.items() if d not in ("", "graphwright")}
+    used = {n.op.partition("::")[0] for _, n in graph.walk() if "::" in n.op}
+    known = {f.domain for f in graph.functions.values()} | {"graphwright"}
+    foreign = [f"{d} {opsets.get(d, '')}".strip() for d in sorted(used - known)]
+    what = f"and the operators of {', '.join(foreign)}" if foreign else "standard operators only"
+    written = opset or header.opsets.get("", 0)
+    return f"what knows ONNX opset {written} (IR version {header.ir_version}), {what}"
+
+
+def warnings(report: Report) -> list[str]:
+    """What a user should know though it was not asked for, as sentences."""
+    by_rule: dict[str, list[LeftOut]] = {}
+    for each in report.left_out:
+        by_rule.setdefault(each.rule, []).append(each)
+    found = [_left_out(rule, places) for rule, places in by_rule.items()]
+    if report.verified is not None and not report.verified.ok:
+        where = f"; {report.drift}" if report.drift else ""
+        said = report.verified.why
+        found.append(f"the result is not the same function, so it was not written: {said}{where}")
+    return found
+
+
+def _left_out(rule: str, places: list[LeftOut]) -> str:
+    first = places[0]
+    count = f" and in {len(places) - 1} other places" if len(places) > 1 else ""
+    return f"{rule} was left out at {some(first.where)}{count}: {first.why}"
