@@ -36,6 +36,9 @@ PACKAGES = {
         ("ir/inference.py", "frontends/onnx/*", "backends/onnx*", "backends/ort*", IN_FACE),
         "rules and checks speak of the small graph, so that the file format is one door among many",
     ),
+    "google": Package(
+        ("frontends/onnx/*", "backends/onnx/*"), "protobuf is what ONNX's messages are made of"
+    ),
     "onnxruntime": Package(
         ("backends/ort*", f"{FACE}/ort*"),
         "it is slow to load and one way to run a graph, so only files named ort know of it",

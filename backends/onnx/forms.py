@@ -5,110 +5,163 @@ The reverse of the front end's normal form: axes as an attribute or as an input,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeAlias
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+import onnx.defs
 
 from graphwright.backends.onnx.tensors import NUMBERS
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Attr, Node, Value
-from graphwright.ir.ops import constant, contents_of
+from graphwright.ir.ops import OPS, constant, contents_of
 from graphwright.ir.types import TensorType
 
-Form: TypeAlias = "tuple[str, str, tuple[Value | None, ...], dict[str, Attr]]"
 
-SINCE = {"LayerNormalization": 17, "RMSNormalization": 23, "Gelu": 20, "Swish": 24}
-"""Operators that rules make, and the first opset that has each."""
+class Form(NamedTuple):
+    """A node as ONNX writes it."""
+
+    op: str
+    domain: str
+    inputs: tuple[Value | None, ...]
+    attrs: dict[str, Attr]
+
 
 AXES_INPUT = {"Squeeze": 13, "Unsqueeze": 13, "ReduceSum": 13}
-RESHAPED = frozenset({"Squeeze", "Unsqueeze", "Split", "Slice"})
+REDUCTIONS = frozenset({op for op in OPS if op.startswith("Reduce")})
 
 
-def is_flattened(node: Node, opset: int) -> bool:
-    """Whether `opset` would run a Softmax over all axes from its own to the last.
-
-    As they did before 13; on the last axis that is the same.
-    """
-    if node.op not in ("Softmax", "LogSoftmax") or opset >= 13:
-        return False
-    axis, rank = node.attrs["axis"], _rank(node)
-    return axis != -1 and (rank is None or axis != rank - 1)
-
-
-def _rank(node: Node) -> int | None:
-    value = node.inputs[0] if node.inputs else None
-    return value.type.rank if value is not None and isinstance(value.type, TensorType) else None
-
-
-def keeps_inputs(op: str) -> bool:
-    """Whether the normal form has the very inputs that files write."""
-    return op not in RESHAPED and not op.startswith("Reduce")
+def domain_of(node: Node) -> tuple[str, str]:
+    """The domain and the operator of a node that is not of the table."""
+    source = node.source
+    if isinstance(source, onnx.NodeProto):
+        return source.domain, source.op_type
+    domain, _, op = node.op.rpartition("::")
+    return domain, op.partition("@")[0].partition(":")[0]
 
 
 def written(node: Node, opset: int) -> Form:
-    """Operator type, domain, inputs and attributes of a node in `opset`."""
-    op, inputs, attrs = node.op, node.inputs, dict(node.attrs)
-    if "::" in op:
-        domain, _, op = op.partition("::")
-        return op.partition(":")[0], domain, inputs, attrs
-    if "@" in op:
-        op, _, given = op.partition("@")
-        return op, "", inputs, attrs
+    """A node of the table, or one that is written as it came, in the form of `opset`.
+
+    Raises ModelError where that opset has no such form.
+    """
+    if node.op not in OPS:
+        domain, op = domain_of(node)
+        return Form(op, domain, node.inputs, dict(node.attrs))
+    since = first_opset(node.op)
+    if opset < since:
+        raise ModelError(f"{node.op} needs opset {since}, and the model is in {opset}")
+    attrs = dict(node.attrs)
+    form = FORMS.get(node.op)
+    inputs = node.inputs if form is None else form(node, attrs, opset)
     if opset < 11:
-        attrs.update(_from_the_front(node))
-    if op in AXES_INPUT or op.startswith("Reduce"):
-        return _with_axes(op, inputs, attrs, opset)
-    if op == "Split":
-        return _split(inputs, attrs, opset, len(node.outputs))
-    if op == "Slice" and opset < 10:
-        return _old_slice(inputs)
-    if op == "Cast":
-        attrs["to"] = NUMBERS[str(attrs["to"])]
-    return op, "", inputs, attrs
+        _count_from_front(node, attrs)
+    return Form(node.op, "", inputs, attrs)
 
 
-def _from_the_front(node: Node) -> dict[str, Attr]:
-    """Axes counted from the front, as they had to be before opset 11."""
-    rank, axis, axes = _rank(node), node.attrs.get("axis"), node.attrs.get("axes")
-    if rank is None:
-        return {}
-    if isinstance(axis, int):
-        return {"axis": axis % rank if rank else axis}
-    if not isinstance(axes, tuple):
-        return {}
-    rank += len(axes) if node.op == "Unsqueeze" else 0
-    return {"axes": tuple(a % rank for a in axes if isinstance(a, int))}
+@cache
+def reshaped(opset: int) -> frozenset[str]:
+    """Operators whose normal form reads other inputs than files of `opset` write, or may."""
+    found = {op for op in REDUCTIONS | AXES_INPUT.keys() if opset >= AXES_INPUT.get(op, 18)}
+    return frozenset(
+        {"Sizes", "Slice" if opset < 10 else "", "Split" if opset >= 13 else ""} | found
+    )
 
 
-def _with_axes(
-    op: str, inputs: tuple[Value | None, ...], attrs: dict[str, Attr], opset: int
-) -> Form:
-    if opset >= AXES_INPUT.get(op, 18):
-        axes = attrs.pop("axes", None)
-        if axes is not None:
-            inputs = (inputs[0], constant(axes, "i64"))
-    return op, "", inputs, attrs
+@cache
+def first_opset(op: str) -> int:
+    """The first opset that has an operator of ONNX's."""
+    found: int = onnx.defs.get_schema(op).since_version
+    while True:
+        try:
+            found = onnx.defs.get_schema(op, found - 1).since_version
+        except onnx.defs.SchemaError:
+            return found
 
 
-def _split(
-    inputs: tuple[Value | None, ...], attrs: dict[str, Attr], opset: int, outputs: int
-) -> Form:
-    if opset >= 13:
-        inputs = (inputs[0], constant(attrs.pop("split"), "i64"))
-    return "Split", "", inputs, attrs
+Inputs = tuple[Value | None, ...]
 
 
-def _old_slice(inputs: tuple[Value | None, ...]) -> Form:
-    names = ("starts", "ends", "axes", "steps")
-    attrs: dict[str, Attr] = {}
-    for name, value in zip(names, inputs[1:], strict=False):
+def _axes(node: Node, attrs: dict[str, Attr], opset: int) -> Inputs:
+    if opset < AXES_INPUT.get(node.op, 18) or "axes" not in attrs:
+        return node.inputs
+    return (node.inputs[0], constant(attrs.pop("axes"), "i64"))
+
+
+def _split(node: Node, attrs: dict[str, Attr], opset: int) -> Inputs:
+    if opset < 13:
+        return node.inputs
+    return (node.inputs[0], constant(attrs.pop("split"), "i64"))
+
+
+def _slice(node: Node, attrs: dict[str, Attr], opset: int) -> Inputs:
+    if opset >= 10:
+        return node.inputs
+    for name, value in zip(("starts", "ends", "axes", "steps"), node.inputs[1:], strict=False):
         found = contents_of(value)
         if value is not None and not isinstance(found, tuple):
             raise ModelError(f"Slice with {name} that are computed needs opset 10")
-        if isinstance(found, tuple) and (name != "steps" or any(n != 1 for n in found)):
+        if name == "steps" and isinstance(found, tuple) and any(n != 1 for n in found):
+            raise ModelError("Slice with steps needs opset 10")
+        if name != "steps" and isinstance(found, tuple):
             attrs[name] = found
-    return "Slice", "", inputs[:1], attrs
+    return node.inputs[:1]
 
 
-def attrs_key(attrs: Mapping[str, Attr]) -> str:
+def _softmax(node: Node, attrs: dict[str, Attr], opset: int) -> Inputs:
+    if opset < 13:  # where all axes from `axis` on were one
+        x, axis = node.inputs[0], attrs.get("axis", -1)
+        rank = x.type.rank if x is not None and isinstance(x.type, TensorType) else None
+        if axis != -1 and (rank is None or axis != rank - 1):
+            raise ModelError(f"{node.op} over an axis that is not the last needs opset 13")
+    return node.inputs
+
+
+def _cast(node: Node, attrs: dict[str, Attr], opset: int) -> Inputs:
+    attrs["to"] = NUMBERS[str(attrs["to"])]
+    return node.inputs
+
+
+def _shape(node: Node, attrs: dict[str, Attr], opset: int) -> Inputs:
+    if opset < 15 and attrs:
+        raise ModelError("Shape of some axes only needs opset 15")
+    return node.inputs
+
+
+def _reshape(node: Node, attrs: dict[str, Attr], opset: int) -> Inputs:
+    if opset < 14 and not attrs.pop("allowzero", 0):
+        return node.inputs
+    if opset < 14:
+        raise ModelError("Reshape to a size of 0 needs opset 14")
+    return node.inputs
+
+
+FORMS: dict[str, Callable[[Node, dict[str, Attr], int], Inputs]] = {
+    **dict.fromkeys([*REDUCTIONS, *AXES_INPUT], _axes),
+    "Split": _split,
+    "Slice": _slice,
+    "Softmax": _softmax,
+    "LogSoftmax": _softmax,
+    "Cast": _cast,
+    "Shape": _shape,
+    "Reshape": _reshape,
+}
+
+
+def _count_from_front(node: Node, attrs: dict[str, Attr]) -> None:
+    """Make axes numbers from 0 on, which they had to be before opset 11."""
+    of = node.outputs[0] if node.op == "Unsqueeze" else node.inputs[0]
+    rank = of.type.rank if of is not None and isinstance(of.type, TensorType) else None
+    if rank is None:
+        return
+    for name in attrs.keys() & {"axis", "axes"}:
+        given = attrs[name]
+        if isinstance(given, int):
+            attrs[name] = given % rank if rank else given
+        elif isinstance(given, tuple):
+            attrs[name] = tuple(a + rank if isinstance(a, int) and a < 0 else a for a in given)
+
+
+def attrs_key(node: Node) -> str:
     """Attributes as text, the same for the same attributes."""
-    return ",".join(f"{k}={attrs[k]}" for k in sorted(attrs))
+    return ",".join(f"{k}={node.attrs[k]!r}" for k in sorted(node.attrs))

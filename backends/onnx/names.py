@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from graphwright.ir.graph import Graph, Node, Value
 
 
 class Scope:
-    """The names of one graph; those of the graphs around it are in sight."""
+    """The names of one graph; those of the graphs around it are in sight.
+
+    `reserved` are all names that stand anywhere in the model, so that a fresh one is none of them.
+    """
 
     def __init__(self, outer: Scope | None = None) -> None:
         self.outer = outer
         self.taken: set[str] = set()
-        self.names: dict[Value, str] = {}
+        self.names: dict[Value | None, str] = {None: ""}
+        self.reserved: set[str] = set() if outer is None else outer.reserved
         self.counts: dict[str, int] = {} if outer is None else outer.counts
 
     def sees(self, name: str) -> bool:
@@ -25,47 +30,98 @@ class Scope:
             scope = scope.outer
         return False
 
-    def fresh(self, base: str) -> str:
-        """A name that nothing has, made from `base`."""
+    def fresh(self, stem: str) -> str:
+        """A name that nothing has, made from `stem`."""
         while True:
-            n = self.counts[base] = self.counts.get(base, 0) + 1
-            name = f"{base}_{n}"
-            if not self.sees(name):
+            n = self.counts[stem] = self.counts.get(stem, 0) + 1
+            name = f"{stem}_{n}"
+            if name not in self.reserved:
+                self.reserved.add(name)
                 self.taken.add(name)
                 return name
 
-    def give(self, value: Value, base: str) -> str:
-        """The name of `value`: its own if that is free, else a fresh one."""
+    def own_or_fresh(self, name: str, stem: str) -> str:
+        """`name` where it is free here, else a fresh one."""
+        if not name or self.sees(name):
+            return self.fresh(name or stem)
+        self.taken.add(name)
+        return name
+
+    def give(self, value: Value, stem: str) -> str:
+        """The name of `value`: the one it has here, or its own if that is free, or a fresh one."""
         name = self.names.get(value)
         if name is None:
-            free = value.name and not self.sees(value.name)
-            name = value.name if free else self.fresh(value.name or base)
-            self.taken.add(name)
-            self.names[value] = name
+            name = self.names[value] = self.own_or_fresh(value.name, stem)
         return name
 
 
-def assign(graph: Graph, nodes: list[Node], scope: Scope, captured: dict[Value, str]) -> None:
-    """Name the inputs, outputs and all values of `graph`; `captured` are named from outside."""
-    scope.names.update(captured)
+def assign(graph: Graph, nodes: list[Node], scope: Scope) -> list[str]:
+    """Name the inputs and the values of `graph` but constants; the names of its outputs.
+
+    What it captures has a name in `scope` already. Only the outputs of the whole model must have
+    the names they had; those of a body are known by their order.
+    """
+    captured = {value for value in graph.inputs if value in scope.names}
+    top, names = scope.outer is None, scope.names
+    if top:
+        _reserve(graph, nodes, scope.reserved)
     for value in graph.inputs:
-        if value not in captured:
-            scope.names[value] = value.name
-            scope.taken.add(value.name)
-    names = output_names(graph)
-    scope.taken.update(names)
-    for value, name in zip(graph.outputs, names, strict=True):
-        if value is not None and value.producer is not None:
-            scope.names.setdefault(value, name)
+        if value not in names:
+            names[value] = scope.own_or_fresh(value.name, "input")
+    asked = output_names(graph)
+    if top:
+        scope.taken.update(asked)
+    own = set(graph.inputs) - captured
+    for i, output in enumerate(graph.outputs):
+        if not top and not (output in own and names[output] == asked[i]):
+            asked[i] = scope.own_or_fresh(asked[i], "output")
+        if output is not None and output.producer is not None and output.producer.op != "Sizes":
+            names.setdefault(output, asked[i])
+    _assign_nodes(nodes, scope)
+    return asked
+
+
+def _assign_nodes(nodes: list[Node], scope: Scope) -> None:
+    names, taken, alone = scope.names, scope.taken, scope.outer is None
     for node in nodes:
-        base = re.sub(r"\W", "_", node.op.rpartition("::")[2].partition("@")[0])
-        used = any(v.uses or v.name for v in node.outputs)
-        for i, value in enumerate(node.outputs):
-            if value.uses or value.name or (i == 0 and not used):
-                scope.give(value, base)
+        if node.op == "Sizes":
+            continue
+        unnamed = True
+        for value in node.outputs:
+            name = value.name
+            if name:
+                unnamed = False
+                if value in names:
+                    continue
+                if alone and name not in taken:
+                    taken.add(name)
+                    names[value] = name
+                else:
+                    names[value] = scope.own_or_fresh(name, "")
+            elif value.uses and value not in names:
+                unnamed = False
+                names[value] = scope.fresh(stem_of(node.op))
+        if unnamed and node.outputs and not any(v in names for v in node.outputs):
+            names[node.outputs[0]] = scope.fresh(stem_of(node.op))
+
+
+@cache
+def stem_of(op: str) -> str:
+    """What a fresh name for a result of `op` begins with."""
+    return re.sub(r"\W", "_", op.rpartition("::")[2].partition("@")[0])
+
+
+def _reserve(graph: Graph, nodes: list[Node], reserved: set[str]) -> None:
+    for node in nodes:
+        for value in node.outputs:
+            reserved.add(value.name)
         for operand in node.inputs:
             if operand is not None and operand.const is not None:
-                scope.give(operand, "const")
+                reserved.add(operand.name)
+        for body in node.bodies.values():
+            _reserve(body, body.reachable(), reserved)
+    reserved.update(value.name for value in graph.inputs)
+    reserved.update(output_names(graph))
 
 
 def output_names(graph: Graph) -> list[str]:

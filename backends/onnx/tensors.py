@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import onnx
 from onnx import numpy_helper
 
-from graphwright.ir.const import Const
+from graphwright.ir.const import Array, Const
 from graphwright.ir.dims import Sym
-from graphwright.ir.types import OptionalType, SequenceType, TensorType, Type
+from graphwright.ir.types import BITS, OptionalType, SequenceType, TensorType, Type
 
 NUMBERS: dict[str, int] = {
     "f32": 1, "u8": 2, "i8": 3, "u16": 4, "i16": 5, "i32": 6, "i64": 7, "str": 8, "bool": 9,
@@ -26,18 +28,46 @@ def tensor_of(const: Const, name: str) -> onnx.TensorProto:
             return payload
         tensor = onnx.TensorProto()
         tensor.CopyFrom(payload)
-    elif const.where is not None:
-        tensor = onnx.TensorProto(data_type=NUMBERS[const.type.dtype])
-        tensor.dims.extend(d for d in const.type.shape or () if isinstance(d, int))
-    elif const.type.dtype == "str":
+    elif const.where is None and const.type.dtype == "str":
         tensor = numpy_helper.from_array(const.load())
     else:
-        array = const.load()
-        tensor = onnx.TensorProto(data_type=NUMBERS[const.type.dtype], dims=array.shape)
-        packed = numpy_helper.from_array(array)
-        tensor.raw_data = packed.raw_data
+        tensor = _described(const.type)
+        if const.where is None:
+            tensor.raw_data = raw_bytes(const.load(), const.type.dtype)
     tensor.name = name
     return tensor
+
+
+def header_of(const: Const, name: str) -> onnx.TensorProto:
+    """The tensor of a constant without its data, and without any word on where that lies."""
+    payload = const.payload
+    if not isinstance(payload, onnx.TensorProto):
+        tensor = _described(const.type)
+    elif const.where is not None:
+        tensor = onnx.TensorProto()
+        tensor.CopyFrom(payload)
+        tensor.ClearField("external_data")
+        tensor.ClearField("data_location")
+    else:
+        tensor = _described(const.type)
+        tensor.doc_string = payload.doc_string
+        tensor.metadata_props.extend(payload.metadata_props)
+    tensor.name = name
+    return tensor
+
+
+def _described(type_: TensorType) -> onnx.TensorProto:
+    dims = [d for d in type_.shape or () if isinstance(d, int)]
+    return onnx.TensorProto(data_type=NUMBERS[type_.dtype], dims=dims)
+
+
+def raw_bytes(array: Array, dtype: str) -> bytes:
+    """The elements as files hold them: little-endian, and packed when they have few bits."""
+    if dtype in BITS:
+        return bytes(numpy_helper.from_array(array).raw_data)
+    if sys.byteorder == "big":
+        array = array.astype(array.dtype.newbyteorder("<"))
+    return array.tobytes()
 
 
 def type_proto(type_: Type) -> onnx.TypeProto | None:

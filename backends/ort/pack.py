@@ -2,43 +2,51 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import onnx
 
 from graphwright.backends.onnx import to_proto
-from graphwright.backends.onnx.tensors import tensor_of
-from graphwright.ir.const import Const, FileSlice
+from graphwright.backends.onnx.header import BARE_WEIGHTS_SINCE
+from graphwright.backends.onnx.tensors import header_of, tensor_of
+from graphwright.ir.const import Const
 from graphwright.ir.graph import Graph
-from graphwright.ir.types import TensorType
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A model that can be sent to another process: no weight in it is copied."""
+    """A model that can be sent to another process: no weight that lies in a file is copied.
+
+    `folder` is where the places of its external data are counted from.
+    """
 
     model: bytes
-    weights: tuple[tuple[str, TensorType, FileSlice], ...]
+    folder: str = ""
 
 
 def pack(graph: Graph) -> Packed:
     """The graph, ready to be run."""
     proto, weights = to_proto(graph)
-    placed = []
+    proto.ir_version = max(proto.ir_version, BARE_WEIGHTS_SINCE)
+    folder = Path.cwd().anchor
     for name, const in weights:
-        where = const.where
-        assert where is not None
-        placed.append(
-            (name, const.type, FileSlice(where.path.absolute(), where.offset, where.length))
-        )
-        proto.graph.initializer.append(_placeholder(name, const))
-    return Packed(proto.SerializeToString(deterministic=True), tuple(placed))
+        proto.graph.initializer.append(_tensor(name, const, folder))
+    return Packed(proto.SerializeToString(deterministic=True), folder)
 
 
-def _placeholder(name: str, const: Const) -> onnx.TensorProto:
-    tensor = onnx.TensorProto()
-    tensor.CopyFrom(tensor_of(const, name))
-    tensor.ClearField("external_data")
+def _tensor(name: str, const: Const, folder: str) -> onnx.TensorProto:
+    if const.where is None:
+        return tensor_of(const, name)
+    # ONNX Runtime maps these bytes, also those that lie in the middle of a model's file.
+    tensor = header_of(const, name)
     tensor.data_location = onnx.TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="given-when-run")
+    path = Path(os.path.realpath(const.where.path)).relative_to(folder).as_posix()
+    for key, value in (
+        ("location", path),
+        ("offset", const.where.offset),
+        ("length", const.where.length),
+    ):
+        tensor.external_data.add(key=key, value=str(value))
     return tensor

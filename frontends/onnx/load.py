@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
@@ -12,30 +9,23 @@ import onnx.inliner
 from google.protobuf.message import DecodeError
 
 from graphwright.frontends.onnx.read import Reader, Scope, read_graph, read_nodes
-from graphwright.frontends.onnx.shapes import fix_shapes
 from graphwright.frontends.onnx.wire import skeleton
 from graphwright.ir import operators as _rows  # noqa: F401, importing them fills the table
 from graphwright.ir.const import FileSlice
 from graphwright.ir.errors import ModelError
+from graphwright.ir.garbage import uncollected
 from graphwright.ir.graph import Function, Graph, Header, Value
 from graphwright.ir.ops import return_node
 
 OLDEST = 7
 
 
-def load(
-    path: str | Path,
-    *,
-    inline: bool = False,
-    freeze: bool = False,
-    shapes: Mapping[str, Sequence[int]] | None = None,
-) -> Graph:
+def load(path: str | Path, *, inline: bool = False, freeze: bool = False) -> Graph:
     """The graph in the ONNX file at `path`; its large weights stay in the file.
 
     `inline` puts the bodies of model-local functions where they are called; `freeze` makes
-    constants of initializers that are also inputs; `shapes` fixes the shapes of inputs. Raises
-    ModelError when the file is no valid model or a shape does not fit, and OSError when it cannot
-    be read.
+    constants of initializers that are also inputs. Raises ModelError when the file is no valid
+    model, and OSError when it cannot be read.
     """
     path = Path(path)
     data, weights = skeleton(path)
@@ -46,9 +36,8 @@ def load(
         raise ModelError(f"{path}: not an ONNX model, or damaged") from None
     if inline and model.functions:
         model = onnx.inliner.inline_local_functions(model)
-    with _paused():
+    with uncollected():
         try:
-            fix_shapes(model, shapes or {})
             return from_proto(model, path.parent, weights, freeze=freeze)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from None
@@ -103,15 +92,3 @@ def _freeze(graph: Graph) -> None:
         value.const = const
     graph.inputs = tuple(v for v in graph.inputs if v not in graph.defaults)
     graph.defaults = {}
-
-
-@contextmanager
-def _paused() -> Iterator[None]:
-    """Without the garbage collector, which would look at every node of a large graph many times."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()

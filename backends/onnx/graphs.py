@@ -1,0 +1,129 @@
+"""Graphs and their nodes as ONNX's."""
+
+from __future__ import annotations
+
+import onnx
+
+from graphwright.backends.onnx.draft import Draft
+from graphwright.backends.onnx.expand import LATER, expansion
+from graphwright.backends.onnx.forms import reshaped, written
+from graphwright.backends.onnx.functions import call
+from graphwright.backends.onnx.names import Scope, assign, stem_of
+from graphwright.backends.onnx.shape_lists import is_computed, reshape_list, write_sizes
+from graphwright.backends.onnx.signature import carry_graph, write_inputs, write_outputs
+from graphwright.ir.graph import Graph, Node, Value
+from graphwright.ir.ops import constant, return_node
+from graphwright.ir.order import reachable
+
+
+def write_graph(graph: Graph, draft: Draft) -> None:
+    """Fill the draft's message with `graph`, whose captured inputs have their names already."""
+    nodes = graph.nodes()
+    draft.proto.name = graph.name or "graph"
+    captured = {value for value in graph.inputs if value in draft.scope.names}
+    names = assign(graph, nodes, draft.scope)
+    write_inputs(graph, draft, captured)
+    if draft.outer is None:
+        _name_constant_outputs(graph, names, draft)
+    write_nodes(nodes, draft)
+    write_outputs(graph, names, draft)
+    carry_graph(graph, draft)
+
+
+def _name_constant_outputs(graph: Graph, names: list[str], draft: Draft) -> None:
+    for value, name in zip(graph.outputs, names, strict=True):
+        if value is not None and value.const is not None:
+            draft.constant_named(value.const, name)
+
+
+def write_nodes(nodes: list[Node], draft: Draft) -> None:
+    """Write nodes whose values have names: as their file had them, where nothing has changed."""
+    names, name_of, copied = draft.scope.names, draft.name, draft.model.same_opset
+    others = reshaped(draft.model.opset)
+    unchanged: list[onnx.NodeProto] = []
+    for node in nodes:
+        source = node.source
+        if (
+            copied
+            and isinstance(source, onnx.NodeProto)
+            and node.op not in others
+            and not node.bodies
+        ):
+            inputs = [names[v] if v in names else name_of(v) for v in node.inputs]
+            if source.input == inputs and source.output == [names.get(v, "") for v in node.outputs]:
+                unchanged.append(source)
+                continue
+        draft.proto.node.extend(unchanged)
+        unchanged = []
+        write_node(node, draft)
+    draft.proto.node.extend(unchanged)
+
+
+def write_node(node: Node, draft: Draft) -> None:
+    """Write one node, in operators that the opset has."""
+    names = draft.scope.names
+    if node.op == "Sizes":
+        if is_computed(node):
+            names[node.outputs[0]] = draft.name(write_sizes(node.attrs["dims"], draft, splice))
+        return
+    later = LATER.get(node.op, 0) > draft.model.opset
+    if later and node.op != "Linear" and draft.model.has_functions:
+        call(node, draft, write_graph)
+    elif later:
+        fresh, result = expansion(node)
+        for inside, outside in zip(fresh, node.inputs, strict=True):
+            names[inside] = draft.name(outside)
+        names[result] = names[node.outputs[0]]
+        splice(result, draft, node)
+    else:
+        _write_form(node, draft)
+
+
+def splice(result: Value, draft: Draft, of: Node | None = None) -> None:
+    """Write the nodes that `result` is made of and that have no name yet, as parts of `of`."""
+    for node in reachable([return_node([result], [""])])[:-1]:
+        value = node.outputs[0]
+        if value is not result and value in draft.scope.names:
+            continue
+        draft.scope.give(value, stem_of(node.op))
+        if of is not None:
+            node.origin, node.name = of.origin, of.name if value is result else ""
+        write_node(node, draft)
+
+
+def _write_form(node: Node, draft: Draft) -> None:
+    form = written(node, draft.model.opset)
+    source = node.source if isinstance(node.source, onnx.NodeProto) else None
+    inputs = []
+    for i, value in enumerate(form.inputs):
+        if i == 1 and node.op == "Reshape" and (numbers := reshape_list(node)) is not None:
+            value = constant(numbers, "i64")
+        elif value is not None and value.const is not None and not value.uses and source:
+            # Made for this form: it has the name that it had in the file.
+            value.name = source.input[i] if i < len(source.input) else ""
+        inputs.append(draft.name(value))
+    outputs = [draft.scope.names.get(v, "") for v in node.outputs]
+    reusable = draft.model.same_opset and not node.bodies
+    if source is not None and reusable and source.input == inputs and source.output == outputs:
+        draft.proto.node.append(source)
+        return
+    while inputs and not inputs[-1]:
+        inputs.pop()
+    proto = draft.append(form.op, form.domain, inputs, outputs, form.attrs, node)
+    for name, body in node.bodies.items():
+        _write_body(proto, name, body, node, draft)
+
+
+def _write_body(proto: onnx.NodeProto, name: str, body: Graph, node: Node, draft: Draft) -> None:
+    scope = Scope(draft.scope)
+    own = len(body.inputs) - len(node.captures)
+    for inside, outside in zip(body.inputs[own:], node.captures, strict=True):
+        scope.names[inside] = draft.name(outside)
+    name, _, many = name.partition("#")
+    attr = next((a for a in proto.attribute if a.name == name), None)
+    if attr is None:
+        attr = proto.attribute.add(name=name)
+    attr.type = onnx.AttributeProto.GRAPHS if many else onnx.AttributeProto.GRAPH
+    message = attr.graphs.add() if many else attr.g
+    message.SetInParent()
+    write_graph(body, Draft(message, draft.model, scope, draft))
