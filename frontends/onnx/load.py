@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -9,6 +10,7 @@ import onnx.inliner
 from google.protobuf.message import DecodeError
 
 from graphwright.frontends.onnx.read import Reader, Scope, read_graph, read_nodes
+from graphwright.frontends.onnx.shapes import fix_shapes
 from graphwright.frontends.onnx.wire import skeleton
 from graphwright.ir import operators as _rows  # noqa: F401, importing them fills the table
 from graphwright.ir.const import FileSlice
@@ -20,12 +22,19 @@ from graphwright.ir.ops import return_node
 OLDEST = 7
 
 
-def load(path: str | Path, *, inline: bool = False, freeze: bool = False) -> Graph:
+def load(
+    path: str | Path,
+    *,
+    inline: bool = False,
+    freeze: bool = False,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+) -> Graph:
     """The graph in the ONNX file at `path`; its large weights stay in the file.
 
     `inline` puts the bodies of model-local functions where they are called; `freeze` makes
-    constants of initializers that are also inputs. Raises ModelError when the file is no valid
-    model, and OSError when it cannot be read.
+    constants of initializers that are also inputs; `shapes` fixes the shapes of inputs. Raises
+    ModelError when the file is no valid model or a shape does not fit, and OSError when it cannot
+    be read.
     """
     path = Path(path)
     data, weights = skeleton(path)
@@ -38,6 +47,7 @@ def load(path: str | Path, *, inline: bool = False, freeze: bool = False) -> Gra
         model = onnx.inliner.inline_local_functions(model)
     with uncollected():
         try:
+            fix_shapes(model, shapes or {})
             return from_proto(model, path.parent, weights, freeze=freeze)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from None
