@@ -26,7 +26,7 @@ def reachable(roots: Iterable[Node]) -> list[Node]:
                     order.append(node)
                 continue
             placed[node] = False
-            for value in node.operands():
+            for value in reversed(node.operands()):  # so that the first is the first to go on with
                 if value is not None:
                     producer = value.producer
                     if producer is not None and producer not in placed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -111,12 +111,23 @@ def read_literal(at: ast.Call, dtype: str) -> Const:
 
 
 def _array(elements: Any, dtype: str) -> Array:
-    given = np.asarray(elements, object if dtype == "str" else None)
-    kinds = {"str": "O", "bool": "b"}.get(dtype, "iub" if dtype[0] in "iu" else "iufb")
-    if given.size and given.dtype.kind not in kinds:
+    kinds: tuple[type, ...] = (int, float)
+    if dtype in ("bool", "str"):
+        kinds = (bool,) if dtype == "bool" else (str,)
+    elif dtype[0] in "iu":
+        kinds = (int,)
+    if not all(type(element) in kinds for element in _flat(elements)):
         raise ValueError(f"that is no {dtype}")
     with np.errstate(over="raise"):
         return np.asarray(elements, NUMPY[dtype])
+
+
+def _flat(elements: Any) -> Iterator[object]:
+    if not isinstance(elements, list):
+        yield elements
+        return
+    for element in elements:
+        yield from _flat(element)
 
 
 def _elements(at: ast.expr) -> Any:
