@@ -43,10 +43,14 @@ MAX_SOURCES = 64
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a node came from: nodes of the user's model, and the rules that rewrote them."""
+    """Where a node came from: nodes of the user's model, and the rules that rewrote them.
+
+    `distance` is how far apart old and new were at most, where that was measured.
+    """
 
     sources: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
+    distance: float | None = None
 
     @staticmethod
     def of(nodes: Collection[Node], rule: str) -> Origin:

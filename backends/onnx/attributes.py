@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 
 import onnx
@@ -12,6 +11,7 @@ from graphwright.backends.onnx.header import STANDARD
 from graphwright.backends.onnx.tensors import tensor_of
 from graphwright.ir.const import Const
 from graphwright.ir.graph import Attr, AttrRef, Carried, Node
+from graphwright.ir.provenance import entries
 
 GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 
@@ -74,6 +74,5 @@ def rewrite(
 def say_origin(proto: onnx.NodeProto, node: Node) -> None:
     """Say by which rules and out of which nodes of the user's model a new node was made."""
     proto.name = node.name
-    if node.origin.rules:
-        for key, said in (("sources", node.origin.sources), ("rules", node.origin.rules)):
-            proto.metadata_props.add(key=f"graphwright.{key}", value=json.dumps(said))
+    for key, said in entries(node.origin).items():
+        proto.metadata_props.add(key=key, value=said)

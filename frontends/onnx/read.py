@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -19,7 +18,6 @@ from graphwright.ir.const import Const, FileSlice, from_array
 from graphwright.ir.dims import Dim, sym
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import (
-    NO_ORIGIN,
     Attr,
     AttrRef,
     Carried,
@@ -29,6 +27,7 @@ from graphwright.ir.graph import (
     Value,
 )
 from graphwright.ir.ops import OPS, infer, is_pure, return_node
+from graphwright.ir.provenance import origin_in
 from graphwright.ir.types import UNKNOWN, TensorType, Type
 
 SMALL = 1 << 10
@@ -429,11 +428,7 @@ ATTRIBUTES: dict[int, Callable[[onnx.AttributeProto], Attr]] = {
 
 def _origin(proto: onnx.NodeProto) -> Origin:
     if proto.metadata_props:
-        said = {p.key: p.value for p in proto.metadata_props}
-        if "graphwright.sources" in said:
-            try:
-                rules = json.loads(said.get("graphwright.rules", "[]"))
-                return Origin(tuple(json.loads(said["graphwright.sources"])), tuple(rules))
-            except (ValueError, TypeError):
-                return NO_ORIGIN
+        found = origin_in({p.key: p.value for p in proto.metadata_props})
+        if found is not None:
+            return found
     return Origin((proto.name or (proto.output[0] if proto.output else proto.op_type),))

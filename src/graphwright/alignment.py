@@ -86,12 +86,12 @@ def align(before: Graph, after: Graph, labels: Labels | None = None) -> Alignmen
     found.inputs = _inputs(before, after)
     _congruent(found)
     steps: list[tuple[Level, Key | None]] = [
-        ("strong", lambda n: (labels.of(n, "strong"), n.origin) if n.origin.sources else None),
+        ("strong", lambda n: (labels.of(n, "strong"), _from(n)) if n.origin.sources else None),
         ("strong", lambda n: labels.of(n, "strong") if _is_heavy(n) else None),
         ("strong", None),
-        ("weak", lambda n: (labels.of(n, "weak"), n.origin) if n.origin.sources else None),
+        ("weak", lambda n: (labels.of(n, "weak"), _from(n)) if n.origin.sources else None),
         ("weak", None),
-        ("loose", lambda n: (n.op, n.origin) if n.origin.sources else None),
+        ("loose", lambda n: (n.op, _from(n)) if n.origin.sources else None),
     ]
     for level, key in steps:
         if not all(found.left()):
@@ -145,7 +145,7 @@ def _congruent(found: Alignment) -> None:
 
 
 def _best(a: Node, candidates: list[Node], views: list[dict[Node, int]]) -> int:
-    fit = [(views[0][a] == views[1][b], a.origin == b.origin) for b in candidates]
+    fit = [(views[0][a] == views[1][b], _from(a) == _from(b)) for b in candidates]
     return fit.index(max(fit))
 
 
@@ -162,6 +162,10 @@ def _views(labels: Labels, graph: Graph) -> dict[Node, int]:
         ]
         found[node] = labels.number(("view", labels.of(node, "strong"), tuple(sorted(uses))))
     return found
+
+
+def _from(node: Node) -> Hashable:
+    return node.origin.sources, node.origin.rules
 
 
 def _may_pair(a: Node, b: Node) -> bool:

@@ -60,7 +60,11 @@ def _region(old: list[Node], new: list[Node], merged: bool) -> Hunk:
     if not after:
         return Remove(before, merged)
     rules = tuple(dict.fromkeys(r for n in new for r in n.origin.rules))
-    return Replace(before, after, rules) if before else Insert(after, rules)
+    apart = [n.origin.distance for n in new if n.origin.distance is not None]
+    distance = max(apart, default=None)
+    if not before:
+        return Insert(after, rules, distance=distance)
+    return Replace(before, after, rules, distance=distance)
 
 
 def _regions(found: Alignment) -> list[Region]:
@@ -98,7 +102,7 @@ def _claims(old: list[Node], new: list[Node]) -> list[tuple[Node, Node]]:
     for b in new:
         if not b.origin.rules:
             continue
-        lead = first.setdefault(b.origin, b)
+        lead = first.setdefault((b.origin.sources, b.origin.rules), b)
         edges.append((lead, b))
         mine = [a for source in b.origin.sources for a in by_source[source]]
         edges += [(a, lead) for a in mine if owner.setdefault(a, lead) is lead]

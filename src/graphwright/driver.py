@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphwright.ir.cut import cut
@@ -21,7 +21,7 @@ Progress = Callable[[str], None]
 
 @dataclass
 class Log:
-    """What was done to a model: rewrites that were kept, and those left out, with their verdicts."""
+    """What was done to a model: rewrites kept and left out, with what was found of each."""
 
     kept: list[tuple[Application, Verdict | None]] = field(default_factory=list)
     left_out: list[tuple[Application, Verdict]] = field(default_factory=list)
@@ -67,12 +67,22 @@ def _run_group(
         bad = [i for i, v in enumerate(verdicts) if not v.ok]
         first = bad[0] if bad else len(done)
         log.kept += zip(done[:first], verdicts[:first], strict=True)
+        for application, verdict in zip(done[:first], verdicts[:first], strict=True):
+            _note_distance(application, verdict)
         if not bad:
             return
         undo(done[first:])
         for i in bad:
             banned.add((done[i].rule, done[i].change.old))
             log.left_out.append((done[i], verdicts[i]))
+
+
+def _note_distance(application: Application, verdict: Verdict) -> None:
+    """Let what was made say how far it is from what it was made of, in all."""
+    apart = [n.origin.distance for n in application.matched if n.origin.distance is not None]
+    apart += [0.0 if verdict.distance is None else verdict.distance.max_abs]
+    for node in application.made:
+        node.origin = replace(node.origin, distance=max(apart))
 
 
 def fragment(application: Application) -> Fragment:
