@@ -12,7 +12,7 @@ import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, BinaryIO
 
@@ -21,7 +21,7 @@ from graphwright.ir.errors import ModelError
 
 
 class Worker:
-    """A child process that evaluates packed graphs, from the first call until `stop`."""
+    """A child process that runs packed graphs, from the first call until `stop`."""
 
     def __init__(self) -> None:
         self.child: subprocess.Popen[bytes] | None = None
@@ -51,11 +51,22 @@ class Worker:
         self, packed: Packed, feeds: Sequence[Any], optimized: bool = False
     ) -> list[list[Any]]:
         """The outputs for each set of inputs. Raises ModelError when the model fails or crashes."""
+        outputs: list[list[Any]] = self._call("evaluate", packed, list(feeds), optimized)
+        return outputs
+
+    def interleaved(
+        self, models: Sequence[Packed], feed: Any, runs: int, seconds: float
+    ) -> list[list[float]]:
+        """As `timing.interleaved`. Raises ModelError when a model fails or crashes."""
+        times: list[list[float]] = self._call("interleaved", list(models), feed, runs, seconds)
+        return times
+
+    def _call(self, name: str, *args: object) -> Any:
         child = self._started()
         assert child.stdin is not None
         assert child.stdout is not None
         try:
-            send(child.stdin, (packed, list(feeds), optimized))
+            send(child.stdin, (name, args))
             answer = receive(child.stdout)
         except (BrokenPipeError, EOFError):
             code = child.wait()
@@ -66,7 +77,7 @@ class Worker:
             raise
         if isinstance(answer, str):
             raise ModelError(answer)
-        return answer  # type: ignore[no-any-return]
+        return answer
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self.child is None:
@@ -112,17 +123,22 @@ def receive(pipe: BinaryIO | Any) -> Any:
 def main() -> None:
     """Answer calls until the parent is gone."""
     from graphwright.backends.ort.session import evaluate
+    from graphwright.backends.ort.timing import interleaved
 
+    functions: dict[str, Callable[..., object]] = {
+        "evaluate": evaluate,
+        "interleaved": interleaved,
+    }
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what the runtime prints must not stand among the answers
     while True:
         try:
-            packed, feeds, optimized = receive(sys.stdin.buffer)
+            name, args = receive(sys.stdin.buffer)
         except EOFError:
             return
         try:
-            answer: object = evaluate(packed, feeds, optimized)
+            answer = functions[name](*args)
         except ModelError as error:
             answer = str(error)
         except MemoryError:
