@@ -87,7 +87,25 @@ def linear(x: Value, w: Value, b: Value | None = None, transposed: int = 0) -> V
     return y if b is None else _op("Add", y, b)
 
 
+def softmax(x: Value, axis: int, op: str = "Softmax") -> Value:
+    """Softmax over an axis that is brought to the end, and back."""
+    rank = x.type.rank if isinstance(x.type, TensorType) else None
+    if rank is None:
+        raise ModelError(f"a {op} over axis {axis} of a tensor of unknown rank needs opset 13")
+    order = list(range(rank))
+    order[axis], order[-1] = order[-1], order[axis]
+    moved = _op(op, _op("Transpose", x, perm=tuple(order)), axis=-1)
+    return _op("Transpose", moved, perm=tuple(order))
+
+
+def log_softmax(x: Value, axis: int) -> Value:
+    """As `softmax`."""
+    return softmax(x, axis, "LogSoftmax")
+
+
 BODIES: dict[str, Body] = {
+    "Softmax": softmax,
+    "LogSoftmax": log_softmax,
     "Gelu": gelu,
     "Swish": swish,
     "LayerNormalization": layer_norm,
@@ -95,14 +113,25 @@ BODIES: dict[str, Body] = {
     "Linear": linear,
 }
 
-LATER = {
-    "LayerNormalization": 17,
-    "RMSNormalization": 23,
-    "Gelu": 20,
-    "Swish": 24,
-    "Linear": 1 << 30,
-}
-"""The first opset that has each of them."""
+LATER = {"LayerNormalization": 17, "RMSNormalization": 23, "Gelu": 20, "Swish": 24}
+"""Operators that rules make, and the first opset that has each."""
+
+
+def is_later(node: Node, opset: int) -> bool:
+    """Whether a node is of an operator that `opset` does not have yet."""
+    return LATER.get(node.op, 0) > opset
+
+
+def is_written_out(node: Node, opset: int) -> bool:
+    """Whether a node is never one node of `opset`, nor a call of a function.
+
+    Before opset 13 a Softmax ran over all axes from its own to the last.
+    """
+    if node.op not in ("Softmax", "LogSoftmax") or opset >= 13:
+        return node.op == "Linear"
+    x, axis = node.inputs[0], node.attrs["axis"]
+    rank = x.type.rank if x is not None and isinstance(x.type, TensorType) else None
+    return axis != -1 and (rank is None or axis != rank - 1)
 
 
 def expansion(node: Node) -> tuple[list[Value | None], Value]:
@@ -111,6 +140,6 @@ def expansion(node: Node) -> tuple[list[Value | None], Value]:
     The graph of the node is left alone. Raises ModelError when its other outputs are read.
     """
     if any(v.uses for v in node.outputs[1:]):
-        raise ModelError(f"{node.op} with more than one output needs opset {LATER[node.op]}")
+        raise ModelError(f"{node.op} with more than one output needs opset {LATER.get(node.op)}")
     fresh = [None if v is None else Value(v.type) for v in node.inputs]
     return fresh, BODIES[node.op](*fresh, **node.attrs)

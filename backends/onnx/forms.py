@@ -108,15 +108,6 @@ def _slice(node: Node, attrs: dict[str, Attr], opset: int) -> Inputs:
     return node.inputs[:1]
 
 
-def _softmax(node: Node, attrs: dict[str, Attr], opset: int) -> Inputs:
-    if opset < 13:  # where all axes from `axis` on were one
-        x, axis = node.inputs[0], attrs.get("axis", -1)
-        rank = x.type.rank if x is not None and isinstance(x.type, TensorType) else None
-        if axis != -1 and (rank is None or axis != rank - 1):
-            raise ModelError(f"{node.op} over an axis that is not the last needs opset 13")
-    return node.inputs
-
-
 def _cast(node: Node, attrs: dict[str, Attr], opset: int) -> Inputs:
     attrs["to"] = NUMBERS[str(attrs["to"])]
     return node.inputs
@@ -140,8 +131,6 @@ FORMS: dict[str, Callable[[Node, dict[str, Attr], int], Inputs]] = {
     **dict.fromkeys([*REDUCTIONS, *AXES_INPUT], _axes),
     "Split": _split,
     "Slice": _slice,
-    "Softmax": _softmax,
-    "LogSoftmax": _softmax,
     "Cast": _cast,
     "Shape": _shape,
     "Reshape": _reshape,

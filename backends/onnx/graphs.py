@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 
 from graphwright.backends.onnx.draft import Draft
-from graphwright.backends.onnx.expand import LATER, expansion
+from graphwright.backends.onnx.expand import expansion, is_later, is_written_out
 from graphwright.backends.onnx.forms import reshaped, written
 from graphwright.backends.onnx.functions import call
 from graphwright.backends.onnx.names import Scope, assign, stem_of
@@ -48,6 +48,7 @@ def write_nodes(nodes: list[Node], draft: Draft) -> None:
             and isinstance(source, onnx.NodeProto)
             and node.op not in others
             and not node.bodies
+            and all(v is None or v.const is not None or v in names for v in node.inputs)
         ):
             inputs = [names[v] if v in names else name_of(v) for v in node.inputs]
             if source.input == inputs and source.output == [names.get(v, "") for v in node.outputs]:
@@ -66,10 +67,11 @@ def write_node(node: Node, draft: Draft) -> None:
         if is_computed(node):
             names[node.outputs[0]] = draft.name(write_sizes(node.attrs["dims"], draft, splice))
         return
-    later = LATER.get(node.op, 0) > draft.model.opset
-    if later and node.op != "Linear" and draft.model.has_functions:
+    opset = draft.model.opset
+    later = is_later(node, opset)
+    if later and draft.model.has_functions:
         call(node, draft, write_graph)
-    elif later:
+    elif later or is_written_out(node, opset):
         fresh, result = expansion(node)
         for inside, outside in zip(fresh, node.inputs, strict=True):
             names[inside] = draft.name(outside)

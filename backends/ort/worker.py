@@ -21,7 +21,7 @@ from graphwright.ir.errors import ModelError
 
 
 class Worker:
-    """A child process that runs packed graphs, from the first call until `stop`."""
+    """A child process that runs packed graphs; started at the first call, ended by `stop`."""
 
     def __init__(self) -> None:
         self.child: subprocess.Popen[bytes] | None = None
