@@ -68,11 +68,13 @@ def rewrite(
     for name, value in attrs.items():
         if name not in left:
             proto.attribute.append(attribute_proto(name, value))
-            proto.attribute[-1].doc_string = said.get(name, "")
+            if name in said:
+                proto.attribute[-1].doc_string = said[name]
 
 
 def say_origin(proto: onnx.NodeProto, node: Node) -> None:
     """Say by which rules and out of which nodes of the user's model a new node was made."""
-    proto.name = node.name
+    if node.name:
+        proto.name = node.name
     for key, said in entries(node.origin).items():
         proto.metadata_props.add(key=key, value=said)

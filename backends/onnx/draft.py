@@ -118,13 +118,14 @@ class Draft:
     ) -> onnx.NodeProto:
         """Write a node; `node` is the one that it is, or that it is a part of."""
         proto: onnx.NodeProto = self.proto.node.add()
-        if node is not None and isinstance(node.source, onnx.NodeProto):
+        has_source = node is not None and isinstance(node.source, onnx.NodeProto)
+        if node is not None and has_source:
             proto.CopyFrom(node.source)
         else:
             self.model.domains.add(domain)
             if node is not None:
                 say_origin(proto, node)
-        rewrite(proto, op, domain, inputs, outputs, attrs, keep=self.model.same_opset)
+        rewrite(proto, op, domain, inputs, outputs, attrs, keep=has_source and self.model.same_opset)
         return proto
 
 
