@@ -61,7 +61,8 @@ def _copy(root: Value, copies: dict[Value, Value], reads: Reads) -> None:
 def _copy_node(node: Node, operands: Sequence[Value | None], copies: dict[Value, Value]) -> None:
     read = [None if v is None else copies[v] for v in operands]
     count = len(node.inputs)
-    outputs = tuple(Value(v.type, name="", contents=v.contents) for v in node.outputs)
+    # Names stay: an output without one was left out, and one that is merely unread was not.
+    outputs = tuple(Value(v.type, name=v.name, contents=v.contents) for v in node.outputs)
     Node(
         node.op,
         tuple(read[:count]),
