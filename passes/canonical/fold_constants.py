@@ -57,6 +57,7 @@ def fold_constants(m: Match, op: Builder) -> Value:
         array = _computed(m.node, m.node.outputs.index(m.root), op)
     except (ModelError, TypeError, ValueError, ArithmeticError, IndexError) as error:
         raise NoMatch(f"it cannot be computed: {error}") from None
+    need(isinstance(array, np.ndarray), "the result is no tensor")
     const = from_array(array)
     need(const.type.dtype == dtype_of(m.root), f"{const.type} was computed for {m.root.type}")
     growth = (const.type.nbytes or 0) - freed
