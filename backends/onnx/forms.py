@@ -64,7 +64,7 @@ def reshaped(opset: int) -> frozenset[str]:
     """Operators whose normal form reads other inputs than files of `opset` write, or may."""
     found = {op for op in REDUCTIONS | AXES_INPUT.keys() if opset >= AXES_INPUT.get(op, 18)}
     return frozenset(
-        {"Sizes", "Slice" if opset < 10 else "", "Split" if opset >= 13 else ""} | found
+        {"Sizes", "Reshape", "Slice" if opset < 10 else "", "Split" if opset >= 13 else ""} | found
     )
 
 
