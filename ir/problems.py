@@ -99,7 +99,7 @@ class _Part:
             yield f"the graph ends with {_label(graph.result)}, which is no return"
         names = graph.result.attrs.get("names")
         if not isinstance(names, tuple) or len(names) != len(graph.outputs):
-            yield f"{len(graph.outputs)} outputs are called {names}"
+            yield f"{len(graph.outputs)} outputs are called {names!r}"
         else:
             yield from _repeated("outputs", [str(n) for n in names])
         if len(set(graph.kept)) < len(graph.kept) or graph.result in graph.kept:

@@ -49,6 +49,9 @@ INTS = frozenset({"i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64"})
 BITS: dict[str, int] = {"i4": 4, "u4": 4, "f4e2m1": 4, "i2": 2, "u2": 2}
 """Element types that files pack: bits an element."""
 
+WIDTHS = {name: BITS.get(name, kind.itemsize * 8) for name, kind in NUMPY.items()}
+"""Bits an element, of every element type."""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorType:
@@ -87,7 +90,7 @@ class TensorType:
             if not isinstance(dim, int):
                 return None
             count *= dim
-        return (count * BITS.get(self.dtype, NUMPY[self.dtype].itemsize * 8) + 7) // 8
+        return (count * WIDTHS[self.dtype] + 7) // 8
 
     def __str__(self) -> str:
         if self.shape == ():

@@ -23,6 +23,9 @@ Inputs: TypeAlias = "list[Value | None]"
 Form: TypeAlias = Callable[[int, Inputs, Attrs, int], "tuple[Inputs, Attrs] | None"]
 
 
+UNREAD = (AttrRef, Carried)
+
+
 def normal(
     op: str, opset: int, inputs: Inputs, attrs: Attrs, outputs: int
 ) -> tuple[str, Inputs, Attrs]:
@@ -33,7 +36,7 @@ def normal(
     form = FORMS.get(op)
     if form is None:
         return (op if not attrs else f"{op}@{opset}"), inputs, attrs
-    if any(isinstance(a, AttrRef | Carried) for a in attrs.values()):
+    if any(isinstance(a, UNREAD) for a in attrs.values()):
         return f"{op}@{opset}", inputs, attrs
     found = form(opset, inputs, attrs, outputs)
     return (f"{op}@{opset}", inputs, attrs) if found is None else (op, *found)

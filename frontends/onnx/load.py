@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import onnx
 import onnx.inliner
 from google.protobuf.message import DecodeError
 
-from graphwright.frontends.onnx.read import Reader, Scope, read_graph, read_nodes
+from graphwright.frontends.onnx.read import read_function, read_graph
+from graphwright.frontends.onnx.scope import Reader
 from graphwright.frontends.onnx.shapes import fix_shapes
 from graphwright.frontends.onnx.wire import skeleton
-from graphwright.ir import operators as _rows  # noqa: F401, importing them fills the table
 from graphwright.ir.const import FileSlice
 from graphwright.ir.errors import ModelError
 from graphwright.ir.garbage import uncollected
-from graphwright.ir.graph import Function, Graph, Header, Value
-from graphwright.ir.ops import return_node
+from graphwright.ir.graph import Graph, Header
 
 OLDEST = 7
 
@@ -61,7 +60,7 @@ def from_proto(
     freeze: bool = False,
 ) -> Graph:
     """The graph of a model in memory; `folder` is where its external data lies."""
-    opsets = {o.domain if o.domain != "ai.onnx" else "": o.version for o in model.opset_import}
+    opsets = _opsets(model.opset_import)
     if not model.HasField("graph") or not model.graph.output:
         raise ModelError("not an ONNX model: it has no graph, or one without outputs")
     if "" not in opsets and any(n.domain in ("", "ai.onnx") for n in model.graph.node):
@@ -73,28 +72,16 @@ def from_proto(
     reader = Reader(folder, opsets, weights or {})
     graph, _ = read_graph(model.graph, reader)
     graph.header = Header(model.ir_version, opsets, model)
-    graph.functions = {f.name: f for f in (_function(p, folder) for p in model.functions)}
+    for proto in model.functions:
+        function = read_function(proto, Reader(folder, _opsets(proto.opset_import), refers=True))
+        graph.functions[function.name] = function
     if freeze:
         _freeze(graph)
     return graph
 
 
-def _function(proto: onnx.FunctionProto, folder: Path) -> Function:
-    opsets = {o.domain if o.domain != "ai.onnx" else "": o.version for o in proto.opset_import}
-    reader, scope = Reader(folder, opsets), Scope()
-    inputs = tuple(Value(name=name) for name in proto.input)
-    for value in inputs:
-        scope.add(value.name, value, "an input")
-    nodes = read_nodes(proto.node, reader, scope, {v.name: v.type for v in proto.value_info})
-    missing = [name for name in proto.output if scope.find(name) is None]
-    if missing:
-        raise ModelError(f"the function '{proto.name}' does not give its output '{missing[0]}'")
-    outputs = [scope.find(name) for name in proto.output]
-    body = Graph(proto.name, inputs, return_node(outputs, list(proto.output)))
-    name = f"{proto.domain}::{proto.name}" + (f":{proto.overload}" if proto.overload else "")
-    attributes = (*proto.attribute, *(a.name for a in proto.attribute_proto))
-    del nodes
-    return Function(proto.domain, name, attributes, body, proto)
+def _opsets(said: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:
+    return {"" if o.domain == "ai.onnx" else o.domain: o.version for o in said}
 
 
 def _freeze(graph: Graph) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from graphwright.ir.const import Const, FileSlice, from_slice
+from graphwright.ir.const import Array, Const, FileSlice, from_slice
 from graphwright.ir.dims import Dim
 from graphwright.ir.errors import ModelError
 from graphwright.ir.types import (
+    BITS,
+    NUMPY,
     UNKNOWN,
     OpaqueType,
     OptionalType,
@@ -30,6 +32,8 @@ DTYPES: dict[int, str] = {
     23: "f4e2m1", 24: "f8e8m0", 25: "u2", 26: "i2",
 }  # fmt: skip
 """Our name of each of ONNX's element types."""
+
+PLAIN = sys.byteorder == "little"  # raw data is, so it is the array as it stands
 
 Namer = Callable[[str, int], Dim]
 """What size an axis has whose size is not a number, from its name (or "") and its axis."""
@@ -62,30 +66,28 @@ def const_of(proto: onnx.TensorProto, folder: Path, where: FileSlice | None = No
 
     Raises ModelError when its data is missing, short or outside the model's folder.
     """
-    dtype = DTYPES.get(proto.data_type)
-    if dtype is None or any(d < 0 for d in proto.dims):
+    dtype, dims = DTYPES.get(proto.data_type), tuple(proto.dims)
+    if dtype is None or (dims and min(dims) < 0):
         raise ModelError(f"the weight '{proto.name}' has no type or shape that ONNX knows")
-    type_ = TensorType(dtype, tuple(proto.dims))
+    type_ = TensorType(dtype, dims)
     if proto.data_location == onnx.TensorProto.EXTERNAL:
         where = external(proto, type_, folder)
     if where is not None:
-        if where.length != type_.nbytes:
-            raise ModelError(
-                f"the weight '{proto.name}' is {type_} and its data has {where.length} bytes"
-            )
+        _check_length(proto, type_, where.length)
         return from_slice(type_, where, proto)
-    _check_length(proto, type_)
-    return Const(type_, lambda: _array(proto), payload=proto)
+    if proto.HasField("raw_data"):
+        _check_length(proto, type_, len(proto.raw_data))
+    return Const(type_, lambda: _array(proto, type_), payload=proto)
 
 
-def _check_length(proto: onnx.TensorProto, type_: TensorType) -> None:
-    if proto.HasField("raw_data") and len(proto.raw_data) != type_.nbytes:
-        raise ModelError(
-            f"the weight '{proto.name}' is {type_} and its data has {len(proto.raw_data)} bytes"
-        )
+def _check_length(proto: onnx.TensorProto, type_: TensorType, length: int) -> None:
+    if length != type_.nbytes:
+        raise ModelError(f"the weight '{proto.name}' is {type_} and its data has {length} bytes")
 
 
-def _array(proto: onnx.TensorProto) -> np.ndarray[Any, np.dtype[Any]]:
+def _array(proto: onnx.TensorProto, type_: TensorType) -> Array:
+    if PLAIN and type_.dtype not in BITS and proto.HasField("raw_data"):
+        return np.frombuffer(proto.raw_data, NUMPY[type_.dtype]).reshape(proto.dims)
     try:
         return numpy_helper.to_array(proto)
     except (ValueError, TypeError, OverflowError) as error:
@@ -109,7 +111,8 @@ def external(proto: onnx.TensorProto, type_: TensorType, folder: Path) -> FileSl
     try:
         size = path.stat().st_size
         offset = int(about.get("offset", "0"))
-        length = int(about.get("length", type_.nbytes if "offset" in about else size))
+        whole = type_.nbytes if "offset" in about else size
+        length = int(about.get("length", whole or 0))
     except OSError:
         raise ModelError(
             f"the weight '{proto.name}' lies in '{location}', which is missing"
@@ -120,8 +123,8 @@ def external(proto: onnx.TensorProto, type_: TensorType, folder: Path) -> FileSl
         ) from None
     if offset < 0 or length < 0 or offset + length > size:
         raise ModelError(
-            f"the weight '{proto.name}' lies at bytes {offset} to {offset + length} of '{location}', "
-            f"which has {size}"
+            f"the weight '{proto.name}' lies at bytes {offset} to {offset + length} "
+            f"of '{location}', which has {size}"
         )
     return FileSlice(path, offset, length)
 
@@ -131,7 +134,7 @@ def sparse_const(proto: onnx.SparseTensorProto, folder: Path) -> Const:
     values, indices = const_of(proto.values, folder), const_of(proto.indices, folder)
     type_ = TensorType(values.type.dtype, tuple(proto.dims))
 
-    def read() -> np.ndarray[Any, np.dtype[Any]]:
+    def read() -> Array:
         at, data = indices.load(), values.load()
         dense = np.zeros(tuple(proto.dims), data.dtype)
         if at.ndim == 2:

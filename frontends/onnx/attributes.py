@@ -1,0 +1,87 @@
+"""ONNX's attributes as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+
+from graphwright.frontends.onnx.scope import Reader
+from graphwright.frontends.onnx.tensors import const_of, sparse_const
+from graphwright.ir.const import Const, from_array
+from graphwright.ir.errors import ModelError
+from graphwright.ir.graph import Attr, AttrRef, Carried
+
+BODIES = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+
+
+def read_attributes(proto: onnx.NodeProto, reader: Reader) -> tuple[dict[str, Attr], bool]:
+    """The attributes of a node, and whether there are bodies besides."""
+    found: dict[str, Attr] = {}
+    bodied = False
+    for attr in proto.attribute:
+        kind = attr.type
+        read = ATTRIBUTES.get(kind)
+        if reader.refers and attr.ref_attr_name:
+            found[attr.name] = AttrRef(attr.ref_attr_name, kind)
+        elif read is not None:
+            value = read(attr)
+            found[attr.name] = _carried(attr) if value == () else value
+        elif kind in BODIES:
+            bodied = True
+        elif kind == onnx.AttributeProto.TENSOR:
+            found[attr.name] = const_of(attr.t, reader.folder)
+        else:
+            found[attr.name] = _carried(attr)
+    return found, bodied
+
+
+def _carried(attr: onnx.AttributeProto) -> Carried:
+    """An attribute as it came, where it is of a kind that rules do not speak of."""
+    return Carried("attribute", attr.SerializeToString())
+
+
+def _text(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
+
+
+ATTRIBUTES: dict[int, Callable[[onnx.AttributeProto], Attr]] = {
+    onnx.AttributeProto.FLOAT: lambda a: a.f,
+    onnx.AttributeProto.INT: lambda a: a.i,
+    onnx.AttributeProto.STRING: lambda a: _text(a.s),
+    onnx.AttributeProto.FLOATS: lambda a: tuple(a.floats),
+    onnx.AttributeProto.INTS: lambda a: tuple(a.ints),
+    onnx.AttributeProto.STRINGS: lambda a: tuple([_text(s) for s in a.strings]),
+}
+
+
+def constant_in(attr: onnx.AttributeProto, reader: Reader) -> Const:
+    """What the node Constant holds, by its only attribute."""
+    name = attr.name
+    if name == "value":
+        return const_of(attr.t, reader.folder)
+    if name == "sparse_value":
+        return sparse_const(attr.sparse_tensor, reader.folder)
+    elements = CONSTANTS.get(name)
+    if elements is None:
+        raise ModelError(f"a Constant has the attribute '{name}', which ONNX does not know")
+    return from_array(elements(attr))
+
+
+def _string(data: bytes) -> str:
+    return data.decode(errors="surrogateescape")
+
+
+CONSTANTS: dict[str, Callable[[onnx.AttributeProto], np.ndarray[Any, np.dtype[Any]]]] = {
+    "value_float": lambda a: np.array(a.f, np.float32),
+    "value_floats": lambda a: np.array(a.floats, np.float32),
+    "value_int": lambda a: np.array(a.i, np.int64),
+    "value_ints": lambda a: np.array(a.ints, np.int64),
+    "value_string": lambda a: np.array(_string(a.s), object),
+    "value_strings": lambda a: np.array([_string(s) for s in a.strings], object),
+}
