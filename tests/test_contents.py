@@ -79,11 +79,11 @@ def step(machine: Machine, draw: Any) -> None:
             machine.run(op, value, machine.held(draw(SMALL), dtype_of(value)))
         case 3:
             machine.run("Concat", *(v for v in (value, other, value) if is_list(v)), axis=0)
-        case 4:
+        case 4 if is_list(value):
             machine.run(
                 "Gather", value, machine.held(draw(st.sampled_from([numbers, 0, 1]))), axis=0
             )
-        case 5:
+        case 5 if is_list(value):
             start, end = draw(SMALL), draw(st.sampled_from([-9, -1, 1, 2, 2**31, 2**63 - 1]))
             step_ = draw(st.sampled_from([1, 2, -1, -2]))
             machine.run("Slice", value, *(machine.held([n]) for n in (start, end, 0, step_)))
