@@ -9,6 +9,7 @@ from typing import Any
 from graphwright.ir.cut import cut
 from graphwright.ir.dims import Dim, Sym, atoms_of, sym
 from graphwright.ir.graph import Graph, Node, Value
+from graphwright.ir.retype import retype
 from graphwright.ir.types import TensorType
 from graphwright.passes.rewrite import Application, Banned, Group, rewrite, undo
 from graphwright.passes.rule import Budget
@@ -42,6 +43,8 @@ def run_groups(
     for group in groups:
         for part in _graphs(graph):
             _run_group(part, group, budget, check, log, progress)
+            while retype(part) and _run_group(part, group, budget, check, log, progress):
+                pass  # what is known better now may let more rules fit
     return log
 
 
@@ -54,14 +57,16 @@ def _graphs(graph: Graph) -> Iterator[Graph]:
 
 def _run_group(
     graph: Graph, group: Group, budget: Budget, check: Check | None, log: Log, progress: Progress
-) -> None:
-    banned: Banned = set()
+) -> int:
+    """Apply one group to one graph; how many rewrites were kept."""
+    banned: Banned = {(a.rule, a.change.old) for a, _ in log.left_out}
+    before = len(log.kept)
     while True:
         progress(f"{group.name}: rewriting")
         done = rewrite(graph, group, budget, banned)
         if check is None or not done:
             log.kept += [(a, None) for a in done]
-            return
+            return len(log.kept) - before
         progress(f"{group.name}: checking {len(done)} rewrites")
         verdicts = check([fragment(a) for a in done])
         bad = [i for i, v in enumerate(verdicts) if not v.ok]
@@ -70,7 +75,7 @@ def _run_group(
         for application, verdict in zip(done[:first], verdicts[:first], strict=True):
             _note_distance(application, verdict)
         if not bad:
-            return
+            return len(log.kept) - before
         undo(done[first:])
         for i in bad:
             banned.add((done[i].rule, done[i].change.old))
