@@ -248,30 +248,29 @@ class Graph:
         """
         if not old.type.admits(new.type):
             raise TypeError(f"{old.name or 'a value'}: {old.type} cannot become {new.type}")
-        uses = tuple(use for use in old.uses if use.node not in keep)
+        uses = tuple([use for use in old.uses if use.node not in keep] if keep else old.uses)
         for use in uses:
             use.node.set_input(use.index, new)
         name = new.name
         if not name and new.const is None:
             new.name = old.name
         dropped = drop_unread(old, self.kept)
-        drop_unread(new, self.kept)  # where nobody read `old`
+        if not uses:
+            drop_unread(new, self.kept)
         return Change(old, new, uses, dropped, name, self.kept)
 
 
 def drop_unread(value: Value, kept: Collection[Node] = ()) -> tuple[Node, ...]:
     """Detach the producer of `value` and its producers as far as nothing reads them; give those."""
     dropped: dict[Node, None] = {}
-    loose = [value.producer]
-    while loose:
-        node = loose.pop()
-        if node is None or node in dropped or node in kept:
-            continue
-        if any(out.uses for out in node.outputs):
+    loose = [] if value.producer is None else [value.producer]
+    for node in loose:  # which grows
+        if any(out.uses for out in node.outputs) or node in dropped or node in kept:
             continue
         node.detach()
         dropped[node] = None
-        loose += [v.producer for v in node.operands() if v is not None and not v.uses]
+        unread = [v for v in node.operands() if v is not None and not v.uses]
+        loose += [v.producer for v in unread if v.producer is not None]
     return tuple(dropped)
 
 
