@@ -8,7 +8,8 @@ from typing import Any
 from graphwright.ir.graph import Node, Value
 from graphwright.ir.ops import OPS
 from graphwright.ir.types import TensorType
-from graphwright.passes.pattern import Env, Memo, Pattern, Sum
+from graphwright.passes.algebra import Sum
+from graphwright.passes.pattern import Env, Memo, Pattern
 
 
 class AnyNode(Pattern):
@@ -24,12 +25,19 @@ class AnyNode(Pattern):
         self.depth = 1 + (of.depth if of else 0)
         self.reach = 1 if of is None else None if of.reach is None else 1 + of.reach
 
+    def inside(self) -> tuple[Pattern, ...]:
+        """The pattern of the first input."""
+        return () if self.of is None else (self.of,)
+
+    def may(self, value: Value) -> bool:
+        """Whether such an operator gives it."""
+        node = value.producer
+        return node is not None and ("*" in self.anchors or node.op in self.anchors)
+
     def fits(self, value: Value, env: Env) -> Iterator[Env]:
         """What such a node gives does."""
         node = value.producer
-        if node is None or not ("*" in self.anchors or node.op in self.anchors):
-            return
-        if self.when is None or self.when(node):
+        if node is not None and self.may(value) and (self.when is None or self.when(node)):
             rest = node.operands() if self.of is None else node.operands()[1:]
             met: Env = {(self, i): v for i, v in enumerate(rest) if v is not None}
             met.update(env)
@@ -62,9 +70,22 @@ class Apply(Pattern):
         row = OPS.get(op)
         self.swaps = row is not None and row.commutes and len(self.args) == 2
 
+    def inside(self) -> tuple[Pattern, ...]:
+        """The patterns of the inputs."""
+        return self.args
+
+    def may(self, value: Value) -> bool:
+        """Whether the operator gives it."""
+        return value.producer is not None and value.producer.op == self.op
+
     def climb(self, node: Node, memo: Memo) -> list[Value]:
-        """What the node gives."""
-        return [node.outputs[0]] if node.op == self.op else []
+        """What the node gives, if what it reads may fit."""
+        if node.op != self.op:
+            return []
+        for arg, value in zip(self.args, node.inputs, strict=False):
+            if value is not None and not arg.may(value) and not self.swaps:
+                return []
+        return [node.outputs[0]]
 
     def fits(self, value: Value, env: Env) -> Iterator[Env]:
         """A node of that operator with those attributes does, if its inputs fit."""

@@ -11,95 +11,114 @@ twice. Nothing in the graph is changed to match; a match is a way of reading it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, TypeAlias
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeAlias
 
 from graphwright.ir.graph import Node, Value
-from graphwright.ir.types import TensorType
-from graphwright.passes.readings import (
-    PRODUCT_OPS,
-    SUM_OPS,
-    Part,
-    Reading,
-    products,
-    sums,
-    tops,
-)
 
 Env: TypeAlias = "dict[object, Any]"  # what each pattern met; copied to be extended, never changed
 Memo: TypeAlias = "dict[Pattern, list[Value]]"
-EPS = {"f16": 2.0**-10, "bf16": 2.0**-7, "f32": 2.0**-23, "f64": 2.0**-52}
-UNITS = 4  # constants were rounded to the element type, once or twice
-READERS = 16  # a value inside a match has no more; only what a match ends in may
 
 
 class Pattern:
-    """`match(value, env)` yields every way in which `value` fits: `env` extended by what was met.
+    """`match(value, env)` gives every way in which `value` fits: `env` extended by what was met.
 
     `anchors` are operators of which every match holds one, and `climb(node)` the values that may
     fit if `node` is that one. `depth` is how many operators stand one above the other, at most;
-    `reach` how many nodes do, where the anchor is what a match ends in, else None.
+    `reach` how many nodes do, where the anchor is what a match ends in, else None. `times` is how
+    often `count_uses` has met the pattern.
     """
 
     anchors: frozenset[str] = frozenset()
     depth: int = 0
     reach: int | None = 0
+    times: int = 0
 
-    def match(self, value: Value | None, env: Env) -> Iterator[Env]:
+    def match(self, value: Value | None, env: Env) -> Iterable[Env]:
         """Every way to read `value` as this pattern."""
+        if value is None:
+            return ()
+        return self.fits(value, env) if self.times == 1 else self._again(value, env)
+
+    def _again(self, value: Value, env: Env) -> Iterator[Env]:
         if self in env:
-            if env[self] is value or _same_constant(env[self], value):
+            if same(env[self], value):
                 yield env
-        elif value is not None:
+        else:
             for bound in self.fits(value, env):
                 yield {**bound, self: value}
 
-    def fits(self, value: Value, env: Env) -> Iterator[Env]:
+    def fits(self, value: Value, env: Env) -> Iterable[Env]:
         """As `match`, for a pattern that was not met yet."""
         raise NotImplementedError
+
+    def may(self, value: Value) -> bool:
+        """Whether it may fit, at a glance."""
+        return True
 
     def climb(self, node: Node, memo: Memo) -> list[Value]:
         """Values that this may fit if `node` is the anchor, the nearest first."""
         return []
 
+    def inside(self) -> tuple[Pattern, ...]:
+        """The patterns that it is made of."""
+        return ()
+
     def __or__(self, other: Pattern) -> Pattern:
         return Either(self, other)
 
     def __add__(self, other: Pattern | float) -> Pattern:
-        return Sum(self, other)
+        return _algebra().Sum(self, other)
 
     def __radd__(self, other: Pattern | float) -> Pattern:
-        return Sum(other, self)
+        return _algebra().Sum(other, self)
 
     def __sub__(self, other: Pattern) -> Pattern:
-        return Sum(self, Product(-1.0, other))
+        return _algebra().Sum(self, -other)
 
     def __mul__(self, other: Pattern | float) -> Pattern:
-        return Product(self, other)
+        return _algebra().Product(self, other)
 
     def __rmul__(self, other: Pattern | float) -> Pattern:
-        return Product(other, self)
+        return _algebra().Product(other, self)
 
     def __truediv__(self, other: Pattern | float) -> Pattern:
-        return Product(self, other**-1)
+        return self * other**-1
 
     def __rtruediv__(self, other: float) -> Pattern:
-        return Product(other, self**-1)
+        return other * self**-1
 
     def __neg__(self) -> Pattern:
-        return Product(-1.0, self)
+        return -1.0 * self
 
     def __pow__(self, e: float) -> Pattern:
-        return Product(*[self] * int(e)) if e in (2, 3) else Product(Power(self, e))
+        return _algebra().power(self, e)
 
     def __matmul__(self, other: Pattern) -> Pattern:
         return application("MatMul")(self, other)
 
 
-def _same_constant(a: Value, b: Value | None) -> bool:
-    if a.const is None or b is None or b.const is None or a.const.type != b.const.type:
+def _algebra() -> Any:
+    from graphwright.passes import algebra  # which is made of patterns itself
+
+    return algebra
+
+
+def same(a: Value, b: Value) -> bool:
+    """Whether they are one value, or constants of equal content."""
+    if a is b:
+        return True
+    if a.const is None or b.const is None or a.const.type != b.const.type:
         return False
     return a.const.key() == b.const.key()
+
+
+def count_uses(pattern: Pattern) -> None:
+    """Note which parts occur but once, since the others must meet the same value each time."""
+    pattern.times += 1
+    if pattern.times == 1:
+        for part in pattern.inside():
+            count_uses(part)
 
 
 class Var(Pattern):
@@ -108,9 +127,14 @@ class Var(Pattern):
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def fits(self, value: Value, env: Env) -> Iterator[Env]:
-        """Any value does."""
-        yield {**env, self.name: value}
+    def match(self, value: Value | None, env: Env) -> Iterable[Env]:
+        """Any value the first time, and the same one after that."""
+        if value is None:
+            return ()
+        have = env.get(self.name)
+        if have is None:
+            return ({**env, self.name: value},)
+        return (env,) if same(have, value) else ()
 
 
 class Scalar(Pattern):
@@ -133,153 +157,24 @@ class Either(Pattern):
         each = [p.reach for p in self.options]
         self.reach = None if None in each else max(n for n in each if n is not None)
 
+    def inside(self) -> tuple[Pattern, ...]:
+        """The options."""
+        return self.options
+
     def fits(self, value: Value, env: Env) -> Iterator[Env]:
         """What fits an option does, the first option first."""
         for option in self.options:
-            yield from option.match(value, env)
+            if option.may(value):
+                yield from option.match(value, env)
+
+    def may(self, value: Value) -> bool:
+        """Whether any option may."""
+        return any(option.may(value) for option in self.options)
 
     def climb(self, node: Node, memo: Memo) -> list[Value]:
         """What any option may fit."""
         found = [v for p in self.options if node.op in p.anchors for v in p.climb(node, memo)]
         return list(dict.fromkeys(found))
-
-
-class Power(Pattern):
-    """`pattern ** exponent`, as a factor of a product."""
-
-    def __init__(self, pattern: Pattern, exponent: float) -> None:
-        self.pattern, self.exponent = pattern, exponent
-
-
-class Product(Pattern):
-    """Factors in any order and grouping, times a constant."""
-
-    unit: ClassVar[float] = 1.0
-    ops: ClassVar[frozenset[str]] = PRODUCT_OPS
-    reach = None
-
-    def __init__(self, *args: Pattern | float) -> None:
-        self.const, self.scalar = self.unit, ""
-        self.terms: list[tuple[Pattern, float]] = []
-        for arg in args:
-            self._take(arg)
-        self.terms.sort(key=lambda term: -term[0].depth)  # what fits seldom is tried first
-        self.depth = max((p.depth for p, _ in self.terms), default=0)
-        anchored = [p for p, _ in self.terms if p.anchors and "*" not in p.anchors]
-        self.within = anchored[0] if anchored else None
-        self.anchors = self.within.anchors if self.within else frozenset()
-
-    def _take(self, arg: Pattern | float) -> None:
-        if isinstance(arg, Product) and type(arg) is type(self):  # so that grouping does not matter
-            self.const = self.join(self.const, arg.const)
-            self.terms += arg.terms
-            self.scalar = self.scalar or arg.scalar
-        elif isinstance(arg, Scalar):
-            self.scalar = arg.name
-        elif isinstance(arg, Pattern):
-            self.terms.append(self.term(arg))
-        else:
-            self.const = self.join(self.const, float(arg))
-
-    @staticmethod
-    def readings(value: Value, room: int) -> Iterator[Reading]:
-        """The ways to read the value as a constant and at most `room` factors."""
-        return products(value, 1.0, room)
-
-    @staticmethod
-    def join(a: float, b: float) -> float:
-        """Two constants as one."""
-        return a * b
-
-    @staticmethod
-    def term(p: Pattern) -> tuple[Pattern, float]:
-        """A factor and its exponent."""
-        return (p.pattern, p.exponent) if isinstance(p, Power) else (p, 1.0)
-
-    def rest(self, found: float) -> float:
-        """What of the constant found is not in the pattern."""
-        return found / self.const
-
-    def fits(self, value: Value, env: Env, sign: float = 1.0) -> Iterator[Env]:
-        """What can be read as these factors does; times `sign`, where it stands in a sum."""
-        dtype = value.type.dtype if isinstance(value.type, TensorType) else ""
-        if dtype not in EPS:
-            return
-        for found, parts in self.readings(value, len(self.terms)):
-            if len(parts) != len(self.terms):
-                continue
-            rest = self.rest(found) * sign
-            if self.scalar:
-                if env.get(self.scalar, rest) == rest:
-                    yield from self._assign(0, parts, {**env, self.scalar: rest})
-            elif abs(rest - self.unit) <= UNITS * EPS[dtype] * self._size():
-                yield from self._assign(0, parts, env)
-
-    def _size(self) -> float:
-        return 1.0
-
-    def _assign(self, index: int, parts: tuple[Part, ...], env: Env) -> Iterator[Env]:
-        if index == len(self.terms):
-            yield env
-            return
-        pattern, weight = self.terms[index]
-        for i, (value, w) in enumerate(parts):
-            for bound in self.pair(pattern, weight, value, w, env):
-                yield from self._assign(index + 1, parts[:i] + parts[i + 1 :], bound)
-
-    def pair(
-        self, pattern: Pattern, weight: float, value: Value, w: float, env: Env
-    ) -> Iterator[Env]:
-        """Every way to read `value ** w` as `pattern ** weight`."""
-        return pattern.match(value, env) if w == weight else iter(())
-
-    def climb(self, node: Node, memo: Memo) -> list[Value]:
-        """What is above those that the factor with the anchor may fit."""
-        found = memo.get(self)
-        if found is None:
-            starts = self.within.climb(node, memo) if self.within else []
-            found = memo[self] = tops(starts, self.ops, len(self.terms) - 1, READERS)
-        return found
-
-
-class Sum(Product):
-    """Terms in any order and grouping, plus a constant; each term has the sign +1 or -1."""
-
-    unit = 0.0
-    ops = SUM_OPS
-
-    @staticmethod
-    def readings(value: Value, room: int) -> Iterator[Reading]:
-        """The ways to read the value as a constant and at most `room` terms."""
-        return sums(value, 1.0, room)
-
-    @staticmethod
-    def join(a: float, b: float) -> float:
-        """Two constants as one."""
-        return a + b
-
-    def rest(self, found: float) -> float:
-        """What of the constant found is not in the pattern."""
-        return found - self.const
-
-    def _size(self) -> float:
-        return max(1.0, abs(self.const))
-
-    @staticmethod
-    def term(p: Pattern) -> tuple[Pattern, float]:
-        """A term and its sign."""
-        if type(p) is Product and p.const < 0:
-            plain = p.const == -1 and len(p.terms) == 1 and p.terms[0][1] == 1 and not p.scalar
-            return (p.terms[0][0] if plain else Product(-1.0, p)), -1.0
-        return p, 1.0
-
-    def pair(
-        self, pattern: Pattern, weight: float, value: Value, w: float, env: Env
-    ) -> Iterator[Env]:
-        """Every way to read `w * value` as `weight * pattern`."""
-        if w == weight:
-            return pattern.match(value, env)
-        return pattern.fits(value, env, -1.0) if type(pattern) is Product else iter(())
 
 
 var, scalar = Var, Scalar

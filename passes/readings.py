@@ -42,6 +42,8 @@ def _number(const: Const) -> float | None:
 
 def products(value: Value, e: float, room: int) -> Iterator[Reading]:
     """Every way to read `value ** e` as a constant and at most `room` factors with exponents."""
+    if room < 0:
+        return
     constant = number(value)
     if constant is not None:
         power = _power(constant, e)
@@ -86,9 +88,14 @@ def _factors(node: Node, e: float, room: int) -> Iterator[Reading]:
 
 
 def _joined(a: Value, ea: float, b: Value, eb: float, room: int) -> Iterator[Reading]:
-    for ca, fa in products(a, ea, room):
+    for ca, fa in products(a, ea, room - _least_room(b)):
         for cb, fb in products(b, eb, room - len(fa)):
             yield ca * cb, fa + fb
+
+
+def _least_room(value: Value) -> int:
+    """How many factors (or terms) it is at least."""
+    return 0 if number(value) is not None else 1
 
 
 def _negated(value: Value, e: float, room: int) -> Iterator[Reading]:
@@ -120,6 +127,8 @@ def _root(a: Value, e: float, room: int) -> Iterator[Reading]:
 
 def sums(value: Value, sign: float, room: int) -> Iterator[Reading]:
     """Every way to read `sign * value` as a constant and at most `room` terms with signs."""
+    if room < 0:
+        return
     constant = number(value)
     if constant is not None:
         yield sign * constant, ()
@@ -144,7 +153,7 @@ def _terms(node: Node, sign: float, room: int) -> Iterator[Reading]:
             yield from sums(b if number(a) == -1 else a, -sign, room)
     else:
         other = -sign if node.op == "Sub" else sign
-        for ca, ta in sums(a, sign, room):
+        for ca, ta in sums(a, sign, room - _least_room(b)):
             for cb, tb in sums(b, other, room - len(ta)):
                 yield ca + cb, ta + tb
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from graphwright.ir.contracts import Contract
 from graphwright.ir.graph import Change, Graph, Node, Value
-from graphwright.passes.pattern import Memo
+from graphwright.passes.pattern import Either, Memo, Pattern
 from graphwright.passes.rule import Budget, NoMatch, Rule, Sweep
 
 
@@ -15,7 +15,7 @@ class NotConverging(RuntimeError):
     """Raised when a group of rules finds no end; it names the last ones."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, slots=True)
 class Application:
     """One rewrite that was made: enough to show it, to check it and to undo it.
 
@@ -46,6 +46,7 @@ class Group:
 
 Banned = set[tuple[str, Value]]
 Progress = Callable[[], None]
+Tried = tuple[Rule, tuple[Pattern, ...]]
 
 
 def rewrite(
@@ -75,13 +76,16 @@ class _Run:
         budget.made.clear()  # constants that rules share lie in one graph
         self.kept = frozenset(graph.kept)
         self.done: list[Application] = []
-        self.by_anchor: dict[str, list[Rule]] = {}
+        self.by_anchor: dict[str, list[Tried]] = {}
         self.sweeps = [r for r in group.rules if isinstance(r, Sweep)]
         for rule in (r for r in group.rules if isinstance(r, Rule)):
+            options = rule.pattern.options if isinstance(rule.pattern, Either) else (rule.pattern,)
             for op in rule.pattern.anchors:
-                self.by_anchor.setdefault(op, []).append(rule)
-        for op in self.by_anchor.keys() - {"*"}:
-            self.by_anchor[op] += self.by_anchor.get("*", [])
+                chosen = tuple(p for p in options if op in p.anchors)
+                self.by_anchor.setdefault(op, []).append((rule, chosen))
+        self.by_any = self.by_anchor.pop("*", [])
+        for op in self.by_anchor:
+            self.by_anchor[op] += self.by_any
         looks = [r.pattern.reach for r in group.rules if isinstance(r, Rule)]
         self.reach = None if None in looks else max((n for n in looks if n), default=0)
         self.limit = 0
@@ -153,7 +157,7 @@ class _Run:
         return found
 
     def _tried(self, nodes: Iterable[Node]) -> list[Node]:
-        if "*" in self.by_anchor:
+        if self.by_any:
             return list(nodes)
         return [n for n in nodes if n.op in self.by_anchor]
 
@@ -165,22 +169,23 @@ class _Run:
 
     def _visit(self, node: Node) -> None:
         memo: Memo = {}
-        for rule in self.by_anchor.get(node.op) or self.by_anchor.get("*") or ():
-            ends = rule.pattern.climb(node, memo)
-            if not self.group.producers_first:
-                ends = ends[::-1]
-            for root in ends:
-                if root.uses and self._try(rule, root):
+        for rule, options in self.by_anchor.get(node.op, self.by_any):
+            found: dict[Value, list[Pattern]] = {}
+            for option in options:
+                for value in option.climb(node, memo):
+                    found.setdefault(value, []).append(option)
+            for root in reversed(found):  # the farthest first
+                if root.uses and self._try(rule, root, found[root]):
+                    if not self._is_read(node):
+                        return
                     memo = {}
                     break
-            if not self._is_read(node):
-                return
 
-    def _try(self, rule: Rule, root: Value) -> bool:
-        if (rule.name, root) in self.banned:
+    def _try(self, rule: Rule, root: Value, options: Sequence[Pattern]) -> bool:
+        if self.banned and (rule.name, root) in self.banned:
             return False
         try:
-            new, match, builder = rule.at(root, self.budget)
+            new, match, builder = rule.at(root, self.budget, options)
         except NoMatch:
             return False
         matched, leaves = tuple(match.nodes()), tuple(match.leaves())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from textwrap import dedent
@@ -18,7 +18,7 @@ from graphwright.ir.graph import Attr, Graph, Node, Origin, Value
 from graphwright.ir.ops import node_of
 from graphwright.ir.types import NUMPY, TensorType
 from graphwright.passes.application import AnyNode
-from graphwright.passes.pattern import Pattern
+from graphwright.passes.pattern import Pattern, count_uses
 
 __all__ = ["Approximate", "Exact", "Example", "Tolerance", "need", "rule"]
 
@@ -33,6 +33,9 @@ def need(condition: object, why: str) -> None:
         raise NoMatch(why)
 
 
+NAMED = (str, tuple)  # under these keys a match holds what it does not look behind
+
+
 class Match:
     """What a pattern met: `m.root` is the value to replace, `m.<name>` a variable or attribute.
 
@@ -42,6 +45,7 @@ class Match:
     def __init__(self, root: Value, env: dict[object, Any]) -> None:
         self.root, self.env = root, env
         self._nodes: list[Node] | None = None
+        self._leaves: list[Value] | None = None
 
     def __getattr__(self, name: str) -> Any:
         return self.env.get(name)
@@ -54,35 +58,37 @@ class Match:
 
     def leaves(self) -> list[Value]:
         """The values that the match is a function of: those that it does not look behind."""
-        met = self.env.items()
-        found = (v for k, v in met if isinstance(k, str | tuple) and isinstance(v, Value))
-        return list(dict.fromkeys(found))
+        if self._leaves is None:
+            found: dict[Value, None] = {}
+            for key, value in self.env.items():
+                if isinstance(value, Value) and isinstance(key, NAMED):
+                    found[value] = None
+            self._leaves = list(found)
+        return self._leaves
 
     def nodes(self) -> list[Node]:
         """What was matched: the nodes from the root down to the leaves."""
         if self._nodes is None:
-            leaves = set(self.leaves()) - {self.root}
-            found: dict[Node, None] = {}
-            work = [self.root]
-            while work:
-                value = work.pop()
-                node = value.producer
-                if node is not None and node not in found and value not in leaves:
-                    found[node] = None
-                    work += [v for v in node.operands() if v is not None]
-            self._nodes = list(found)
+            leaves, found = self.leaves(), {self.node: None}
+            for node in (order := [self.node]):  # which grows
+                for value in node.operands():
+                    producer = None if value is None or value in leaves else value.producer
+                    if producer is not None and producer not in found:
+                        found[producer] = None
+                        order.append(producer)
+            self._nodes = order
         return self._nodes
 
     def shared(self) -> bool:
         """Whether others read a value inside the match, so that its nodes would stay."""
         inside = set(self.nodes())
-        return any(
-            use.node not in inside
-            for node in inside
-            for value in node.outputs
-            if value is not self.root
-            for use in value.uses
-        )
+        for node in inside:
+            for value in node.outputs:
+                if value is not self.root:
+                    for reader, _ in value.uses:
+                        if reader not in inside:
+                            return True
+        return False
 
 
 Evaluate = Callable[[Node], Array]
@@ -175,25 +181,30 @@ class Rule:
     examples: tuple[Example, ...] = field(repr=False)
     may_share: bool = False
 
-    def at(self, root: Value, budget: Budget) -> tuple[Value, Match, Builder]:
+    def at(
+        self, root: Value, budget: Budget, options: Sequence[Pattern] = ()
+    ) -> tuple[Value, Match, Builder]:
         """The replacement for `root`, not yet in the graph. Raises NoMatch with the reason."""
         why = "the pattern does not fit"
-        for env in self.pattern.match(root, {}):
-            found = Match(root, env)
-            builder = Builder(found, self.name, budget)
-            try:
-                need(
-                    self.may_share or not found.shared(),
-                    "others read a value inside it; work would be done twice",
-                )
-                new = self.build(found, builder)
-                need(new is not root, "it would be replaced by itself")
-                need(root.type.admits(new.type), f"it would turn {root.type} into {new.type}")
-                return new, found, builder
-            except NoMatch as refusal:
-                builder.discard()
-                why = str(refusal)
+        for option in options or (self.pattern,):
+            for env in option.match(root, {}) if option.may(root) else ():
+                found = Match(root, env)
+                builder = Builder(found, self.name, budget)
+                try:
+                    return self._built(found, builder), found, builder
+                except NoMatch as refusal:
+                    builder.discard()
+                    why = str(refusal)
         raise NoMatch(why)
+
+    def _built(self, found: Match, builder: Builder) -> Value:
+        if not self.may_share and found.shared():
+            raise NoMatch("others read a value inside it; work would be done twice")
+        new, root = self.build(found, builder), found.root
+        need(new is not root, "it would be replaced by itself")
+        if not root.type.admits(new.type):
+            raise NoMatch(f"it would turn {root.type} into {new.type}")
+        return new
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,6 +260,7 @@ def rule(
     def registered(build: Callable[[Match, Builder], Value]) -> Rule:
         name = build.__name__.replace("_", "-")
         shares = may_share or isinstance(pattern, AnyNode)
+        count_uses(pattern)
         made = Rule(name, dedent(build.__doc__ or ""), pattern, contract, build, examples, shares)
         _add(made, build.__module__)
         return made

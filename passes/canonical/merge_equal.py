@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from graphwright.ir.const import Const
 from graphwright.ir.graph import Graph, Node, Value
@@ -18,7 +19,7 @@ SMALL = 1 << 10  # bytes of constants that are compared by content
     Example("x: f32[B, 64]", "Tanh(x) + Tanh(x)", "t = Tanh(x)\nt + t"),
     Example(
         "x: f32[B, 64]",
-        "(2.0 * x) @ Transpose(x * 2.0, perm=(1, 0))",
+        "(x * 2.0) @ Transpose(x * 2.0, perm=(1, 0))",
         "t = x * 2.0\nt @ Transpose(t, perm=(1, 0))",
     ),
     Example("x: f32[B, 64]", "Tanh(x) + Sigmoid(x)", because="not equal"),
@@ -42,10 +43,8 @@ def merge_equal(graph: Graph) -> Iterator[tuple[Value, Value]]:
 
 
 def _key(node: Node) -> object:
-    inputs = tuple([_identity(v) for v in node.inputs])
-    row = OPS.get(node.op)
-    swaps = row is not None and row.commutes and row.exact
-    operands: object = frozenset(inputs) if swaps else inputs
+    inputs = tuple([v if v is None or v.const is None else _content(v) for v in node.inputs])
+    operands: object = frozenset(inputs) if _swaps(node.op) else inputs
     if not node.attrs:
         return node.op, operands
     attrs: dict[str, object] = dict(node.attrs)
@@ -56,7 +55,13 @@ def _key(node: Node) -> object:
     return node.op, operands, tuple(content)
 
 
-def _identity(value: Value | None) -> object:
-    """Equal for values that surely hold the same."""
-    const = None if value is None else value.const
-    return const.key() if const is not None and (const.type.nbytes or 0) <= SMALL else value
+@cache
+def _swaps(op: str) -> bool:
+    row = OPS.get(op)
+    return row is not None and row.commutes and row.exact
+
+
+def _content(value: Value) -> object:
+    """Equal for constants that surely hold the same."""
+    assert value.const is not None
+    return value.const.key() if (value.const.type.nbytes or 0) <= SMALL else value

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import e
 
 from graphwright.ir.graph import Node, Value
+from graphwright.passes.algebra import EPS, UNITS
 from graphwright.passes.application import any_node
-from graphwright.passes.pattern import EPS, UNITS
 from graphwright.passes.readings import number
 from graphwright.passes.rule import Builder, Example, Match, Tolerance, rule
 from graphwright.passes.shapes import dtype_of

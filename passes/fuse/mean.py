@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from graphwright.ir.graph import Value
-from graphwright.passes.pattern import EPS, UNITS, ReduceSum, scalar, var
+from graphwright.passes.algebra import EPS, UNITS
+from graphwright.passes.pattern import ReduceSum, scalar, var
 from graphwright.passes.rule import Builder, Example, Match, Tolerance, need, rule
 from graphwright.passes.shapes import count_along, dtype_of
 
