@@ -34,14 +34,16 @@ DEFAULT: tuple[Group, ...] = (
     _group(
         "fuse",
         "fuse-gelu",
-        "fuse-gelu-tanh",
         "fuse-silu",
+        "fuse-gelu-tanh",
         "fuse-softmax",
         "fuse-log-softmax",
         "fuse-exp-of-log",
         "drop-shift",
         "fuse-layer-norm",
         "fuse-rms-norm",
+        "fuse-linear",
+        "drop-flattening",
     ),
 )
 """The groups of a default run, each to its fixed point; every rule in it is lossless."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from graphwright.ir.const import Array, Const
 from graphwright.ir.graph import Value
-from graphwright.ir.types import NUMPY, TensorType
+from graphwright.ir.types import TensorType
 from graphwright.passes.fuse.mean import is_inverse
+from graphwright.passes.parameters import parameter
 from graphwright.passes.pattern import (
     Cast,
     Pattern,
@@ -53,42 +51,11 @@ def parameters(m: Match, op: Builder) -> dict[str, Any]:
 
 
 def shaped(op: Builder, m: Match, value: Value | None) -> Value:
-    """A parameter in the shape of the normalized axes and the type of the result; ones for None."""
-    shape, dtype = shape_of(m.x), dtype_of(m.x)
+    """A parameter in the shape of the normalized axes and the type of x; ones for None."""
+    shape = shape_of(m.x)
     assert shape is not None
-    norm = shape[m.axes[0] :]
-    if value is not None and shape_of(value) == norm and dtype_of(value) == dtype:
-        return value
+    kind = TensorType(dtype_of(m.x), shape[m.axes[0] :])
+    if value is not None:
+        return parameter(op, value, kind)
     count_along(m.x, m.axes)
-    if value is None:
-        return op.budget.ones(TensorType(dtype, norm))
-    need(value.const is not None, "gamma and beta have not the shape of the normalized axes")
-    assert value.const is not None
-    const = _converted(value.const, tuple(d for d in norm if isinstance(d, int)), dtype)
-    alone = len(value.uses) == 1
-    growth = (const.type.nbytes or 0) - (value.const.type.nbytes or 0) * alone
-    need(op.budget.afford(growth), "the model would grow too much")
-    return Value(const.type, const=const)
-
-
-def _converted(const: Const, norm: tuple[int, ...], dtype: str) -> Const:
-    have = tuple(d for d in const.type.shape or () if isinstance(d, int))
-    extra = max(0, len(have) - len(norm))
-    need(
-        all(d == 1 for d in have[:extra])
-        and all(a in (1, b) for a, b in zip(have[extra:][::-1], norm[::-1], strict=False)),
-        "gamma and beta have not the shape of the normalized axes",
-    )
-    type_ = TensorType(dtype, norm)
-    if have[extra:] == norm and const.type.dtype == dtype:
-        return Const(type_, lambda: const.load().reshape(have[extra:]), const.where)
-    array = np.broadcast_to(const.load().reshape(have[extra:]), norm)
-    cast = np.ascontiguousarray(_narrow(array, dtype))
-    return Const(type_, lambda: cast)
-
-
-def _narrow(array: Array, dtype: str) -> Array:
-    with np.errstate(over="ignore"):
-        cast = array.astype(NUMPY[dtype])
-    need(np.array_equal(cast.astype(array.dtype), array), f"gamma or beta is no {dtype}")
-    return cast
+    return op.budget.ones(kind)
