@@ -17,6 +17,7 @@ from graphwright.ir.clone import clone
 from graphwright.ir.const import Array
 from graphwright.ir.contracts import LOSSLESS
 from graphwright.ir.errors import ModelError
+from graphwright.ir.garbage import uncollected
 from graphwright.ir.graph import Graph
 from graphwright.passes.pipelines import DEFAULT
 from graphwright.passes.rewrite import Group
@@ -31,6 +32,7 @@ from graphwright.verification.verify import Verification
 from graphwright.verification.verify import verify as verify_graphs
 
 log = logging.getLogger("graphwright")
+log.addHandler(logging.NullHandler())  # whoever wants to read it says where
 Progress = Callable[[str], None]
 Data = Mapping[str, Any] | Array
 del frontends
@@ -93,8 +95,8 @@ def optimize(
     groups = pipeline(target, apply, skip)
     if data is not None:
         read_data(data, before)  # what does not fit is said at once
-    graph = clone(before)
-    with Runtime(isolated=isolated) as runtime:
+    with uncollected(), Runtime(isolated=isolated) as runtime:
+        graph = clone(before)
         budget = Budget(runtime.compute, sizes=input_sizes(graph))
         done = run_groups(graph, groups, budget, _checker(runtime) if verify else None, progress)
         kept, left_out = summarize(done)

@@ -9,7 +9,8 @@ from typing import Any
 from graphwright.ir.cut import cut
 from graphwright.ir.dims import Dim, Sym, atoms_of, sym
 from graphwright.ir.graph import Graph, Node, Value
-from graphwright.ir.retype import retype
+from graphwright.ir.ops import contents_of
+from graphwright.ir.retype import is_sharper, retype
 from graphwright.ir.types import TensorType
 from graphwright.passes.rewrite import Application, Banned, Group, rewrite, undo
 from graphwright.passes.rule import Budget
@@ -40,11 +41,12 @@ def run_groups(
     Without `check` every rewrite stays.
     """
     log = Log()
+    parts = list(_graphs(graph))
     for group in groups:
-        for part in _graphs(graph):
-            _run_group(part, group, budget, check, log, progress)
-            while retype(part) and _run_group(part, group, budget, check, log, progress):
-                pass  # what is known better now may let more rules fit
+        for part in parts:
+            # What was folded may tell more of the types that follow, and so let more rules fit.
+            while _run_group(part, group, budget, check, log, progress) and retype(part):
+                pass
     return log
 
 
@@ -57,8 +59,8 @@ def _graphs(graph: Graph) -> Iterator[Graph]:
 
 def _run_group(
     graph: Graph, group: Group, budget: Budget, check: Check | None, log: Log, progress: Progress
-) -> int:
-    """Apply one group to one graph; how many rewrites were kept."""
+) -> bool:
+    """Apply one group to one graph; whether rewrites were kept after which more may be known."""
     banned: Banned = {(a.rule, a.change.old) for a, _ in log.left_out}
     before = len(log.kept)
     while True:
@@ -66,7 +68,7 @@ def _run_group(
         done = rewrite(graph, group, budget, banned)
         if check is None or not done:
             log.kept += [(a, None) for a in done]
-            return len(log.kept) - before
+            return any(_tells_more(a) for a, _ in log.kept[before:])
         progress(f"{group.name}: checking {len(done)} rewrites")
         verdicts = check([fragment(a) for a in done])
         bad = [i for i, v in enumerate(verdicts) if not v.ok]
@@ -75,11 +77,18 @@ def _run_group(
         for application, verdict in zip(done[:first], verdicts[:first], strict=True):
             _note_distance(application, verdict)
         if not bad:
-            return len(log.kept) - before
+            return any(_tells_more(a) for a, _ in log.kept[before:])
         undo(done[first:])
         for i in bad:
             banned.add((done[i].rule, done[i].change.old))
             log.left_out.append((done[i], verdicts[i]))
+
+
+def _tells_more(application: Application) -> bool:
+    old, new = application.change.old, application.change.new
+    if new.const is not None and old.contents is None and contents_of(new) is not None:
+        return True
+    return is_sharper(new.type, old.type)
 
 
 def _note_distance(application: Application, verdict: Verdict) -> None:
