@@ -125,7 +125,9 @@ class Draft:
             self.model.domains.add(domain)
             if node is not None:
                 say_origin(proto, node)
-        rewrite(proto, op, domain, inputs, outputs, attrs, keep=has_source and self.model.same_opset)
+        rewrite(
+            proto, op, domain, inputs, outputs, attrs, keep=has_source and self.model.same_opset
+        )
         return proto
 
 

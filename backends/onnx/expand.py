@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 from graphwright.ir.errors import ModelError
@@ -122,11 +123,14 @@ def is_later(node: Node, opset: int) -> bool:
     return LATER.get(node.op, 0) > opset
 
 
-def is_written_out(node: Node, opset: int) -> bool:
-    """Whether a node is never one node of `opset`, nor a call of a function.
+FLATTENING = ("Softmax", "LogSoftmax", "Hardmax")
+"""Operators that before opset 13 ran over all axes from their own to the last."""
 
-    Before opset 13 a Softmax ran over all axes from its own to the last.
-    """
+
+def is_written_out(node: Node, own: int, opset: int) -> bool:
+    """Whether a node of opset `own` is never one node of `opset`, nor a call of a function."""
+    if own < 13 <= opset and node.op not in BODIES and _name(node) in FLATTENING:
+        return True
     if node.op not in ("Softmax", "LogSoftmax") or opset >= 13:
         return node.op == "Linear"
     x, axis = node.inputs[0], node.attrs["axis"]
@@ -142,4 +146,15 @@ def expansion(node: Node) -> tuple[list[Value | None], Value]:
     if any(v.uses for v in node.outputs[1:]):
         raise ModelError(f"{node.op} with more than one output needs opset {LATER.get(node.op)}")
     fresh = [None if v is None else Value(v.type) for v in node.inputs]
-    return fresh, BODIES[node.op](*fresh, **node.attrs)
+    body = BODIES.get(node.op) or partial(_flattened, _name(node))
+    return fresh, body(*fresh, **node.attrs)
+
+
+def _name(node: Node) -> str:
+    return node.op.partition("@")[0]
+
+
+def _flattened(op: str, x: Value, axis: int = 1) -> Value:
+    """What an operator gave before opset 13, when it saw a matrix."""
+    matrix = _op("Flatten", x, axis=axis)
+    return _op("Reshape", _op(op, matrix, axis=-1), _op("Shape", x))

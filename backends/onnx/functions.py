@@ -9,9 +9,10 @@ import onnx
 from graphwright.backends.onnx.draft import Draft
 from graphwright.backends.onnx.expand import expansion
 from graphwright.backends.onnx.forms import attrs_key
-from graphwright.backends.onnx.header import DOMAIN, Model
+from graphwright.backends.onnx.header import DOMAIN, STANDARD, Model, carry
 from graphwright.backends.onnx.names import Scope
-from graphwright.ir.graph import Graph, Node
+from graphwright.ir.errors import ModelError
+from graphwright.ir.graph import Function, Graph, Node
 from graphwright.ir.ops import return_node
 
 WriteGraph = Callable[[Graph, Draft], None]
@@ -42,6 +43,36 @@ def _function(node: Node, model: Model, write_graph: WriteGraph) -> onnx.Functio
             model.taken_functions.add(made.name)
             return made
         n += 1
+
+
+def brought_along(graph: Graph, model: Model, write_graph: WriteGraph) -> list[onnx.FunctionProto]:
+    """The functions of the model that the graph was read from, in the opset that is written."""
+    source = None if graph.header is None else graph.header.source
+    if not isinstance(source, onnx.ModelProto):
+        return []
+    if model.own == model.opset:
+        return list(source.functions)
+    return [_newer(f, model.opset, write_graph) for f in graph.functions.values()]
+
+
+def _newer(function: Function, opset: int, write_graph: WriteGraph) -> onnx.FunctionProto:
+    source = function.source
+    assert isinstance(source, onnx.FunctionProto)
+    own = next((o.version for o in source.opset_import if o.domain in STANDARD), opset)
+    if own >= opset:
+        return source
+    draft = Draft(onnx.GraphProto(), Model(own, opset, 0, True, apart=False), Scope())
+    try:
+        write_graph(function.body, draft)
+    except ModelError as error:
+        raise ModelError(f"in the function '{function.name}': {error}") from None
+    proto = onnx.FunctionProto()
+    carry(source, proto, {"node", "opset_import", "value_info"})
+    for each in source.opset_import:
+        standard = each.domain in STANDARD
+        proto.opset_import.add(domain=each.domain, version=opset if standard else each.version)
+    proto.node.extend(draft.proto.node)
+    return proto
 
 
 def _body(node: Node, opset: int, write_graph: WriteGraph) -> onnx.FunctionProto:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import onnx
 
+from graphwright.backends.onnx.conversion import converted
 from graphwright.backends.onnx.draft import Draft
 from graphwright.backends.onnx.expand import expansion, is_later, is_written_out
-from graphwright.backends.onnx.forms import reshaped, written
+from graphwright.backends.onnx.forms import Form, reshaped, written
 from graphwright.backends.onnx.functions import call
+from graphwright.backends.onnx.header import Model
 from graphwright.backends.onnx.names import Scope, assign, stem_of
 from graphwright.backends.onnx.shape_lists import is_computed, reshape_list, write_sizes
 from graphwright.backends.onnx.signature import carry_graph, write_inputs, write_outputs
 from graphwright.ir.graph import Graph, Node, Value
-from graphwright.ir.ops import constant, return_node
+from graphwright.ir.ops import OPS, constant, return_node
 from graphwright.ir.order import reachable
 
 
@@ -67,11 +69,11 @@ def write_node(node: Node, draft: Draft) -> None:
         if is_computed(node):
             names[node.outputs[0]] = draft.name(write_sizes(node.attrs["dims"], draft, splice))
         return
-    opset = draft.model.opset
+    own, opset = draft.model.own, draft.model.opset
     later = is_later(node, opset)
     if later and draft.model.has_functions:
         call(node, draft, write_graph)
-    elif later or is_written_out(node, opset):
+    elif later or is_written_out(node, own, opset):
         fresh, result = expansion(node)
         for inside, outside in zip(fresh, node.inputs, strict=True):
             names[inside] = draft.name(outside)
@@ -93,8 +95,15 @@ def splice(result: Value, draft: Draft, of: Node | None = None) -> None:
         write_node(node, draft)
 
 
+def _form(node: Node, model: Model) -> Form:
+    form = written(node, model.opset)
+    if model.own == model.opset or node.op in OPS or "::" in node.op:
+        return form
+    return converted(node, form, model.own, model.opset)
+
+
 def _write_form(node: Node, draft: Draft) -> None:
-    form = written(node, draft.model.opset)
+    form = _form(node, draft.model)
     source = node.source if isinstance(node.source, onnx.NodeProto) else None
     inputs = []
     for i, value in enumerate(form.inputs):

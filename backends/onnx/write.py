@@ -6,6 +6,7 @@ import onnx
 
 from graphwright.backends.onnx.attributes import attribute_proto
 from graphwright.backends.onnx.draft import Draft
+from graphwright.backends.onnx.functions import brought_along
 from graphwright.backends.onnx.graphs import write_graph
 from graphwright.backends.onnx.header import (
     DEFAULT,
@@ -29,8 +30,7 @@ def to_proto(graph: Graph, opset: int | None = None) -> tuple[onnx.ModelProto, l
     proto = header_proto(graph, model)
     proto.graph.SetInParent()
     write_graph(graph, Draft(proto.graph, model, Scope()))
-    if graph.header is not None and isinstance(graph.header.source, onnx.ModelProto):
-        proto.functions.extend(graph.header.source.functions)
+    proto.functions.extend(brought_along(graph, model, write_graph))
     # One function may stand under several keys.
     proto.functions.extend({f.name: f for f in model.functions.values()}.values())
     import_domains(proto, model)
