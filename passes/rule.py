@@ -119,10 +119,12 @@ class Builder:
 
         return make
 
-    def discard(self) -> None:
-        """Undo the making, so that a refusal leaves no trace in the graph."""
-        for node in self.made:
-            node.detach()
+    def discard(self, wanted: Value | None = None) -> None:
+        """Undo the making of all that `wanted` does not need, so that it leaves no trace."""
+        for node in reversed(self.made):
+            if not any(v.uses or v is wanted for v in node.outputs):
+                node.detach()
+        self.made = [n for n in self.made if any(v.uses or v is wanted for v in n.outputs)]
 
 
 @dataclass
@@ -204,6 +206,8 @@ class Rule:
         need(new is not root, "it would be replaced by itself")
         if not root.type.admits(new.type):
             raise NoMatch(f"it would turn {root.type} into {new.type}")
+        if len(builder.made) > 1:
+            builder.discard(new)
         return new
 
 
