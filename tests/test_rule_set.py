@@ -1,0 +1,104 @@
+"""What holds for the rules together: each is where it belongs, and none is in another's way."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeAlias
+
+import pytest
+
+from graphwright.driver import input_sizes
+from graphwright.ir.contracts import LOSSLESS, Exact
+from graphwright.ir.graph import Graph
+from graphwright.ir.parse import parse
+from graphwright.ir.text import show
+from graphwright.passes.pipelines import DEFAULT
+from graphwright.passes.rewrite import Group, rewrite
+from graphwright.passes.rule import Budget, Example, Rule, Sweep, rules
+from graphwright.runtime import Runtime
+
+Any_: TypeAlias = "Rule | Sweep"
+VERBS = ("fold", "fuse", "drop", "merge", "move", "split", "lower", "prune", "quantize")
+KNOWN = rules()
+GROUPS = {rule.name: group for group in DEFAULT for rule in group.rules}
+FIRING = [(r, e) for r in KNOWN.values() for e in r.examples if e.after]
+
+
+def name_of(value: object) -> str:
+    return value.name if isinstance(value, Rule | Sweep) else ""
+
+
+@pytest.fixture(scope="module")
+def runtime() -> Runtime:
+    return Runtime(isolated=False)
+
+
+def run(graph: Graph, groups: tuple[Group, ...], runtime: Runtime) -> set[str]:
+    budget = Budget(runtime.compute, sizes=input_sizes(graph))
+    return {done.rule for group in groups for done in rewrite(graph, group, budget)}
+
+
+def test_there_are_rules() -> None:
+    assert len(KNOWN) > 20
+
+
+def test_no_rule_is_in_two_places() -> None:
+    names = [rule.name for group in DEFAULT for rule in group.rules]
+    assert len(set(names)) == len(names)
+
+
+def test_group_names_differ() -> None:
+    assert len({group.name for group in DEFAULT}) == len(DEFAULT)
+
+
+@pytest.mark.parametrize("rule", KNOWN.values(), ids=name_of)
+def test_a_rule_runs_by_default_or_only_when_asked_for(rule: Any_) -> None:
+    lossless = isinstance(rule.contract, LOSSLESS)
+    assert rule.name in GROUPS or not lossless, f"no pipeline has {rule.name}"
+    assert rule.name not in GROUPS or lossless, f"a default run is lossless, {rule.name} is not"
+
+
+@pytest.mark.parametrize("rule", KNOWN.values(), ids=name_of)
+def test_a_name_is_a_verb_and_an_object(rule: Any_) -> None:
+    verb, _, subject = rule.name.partition("-")
+    assert verb in VERBS, f"{rule.name}: the verb is to be one of {', '.join(VERBS)}"
+    assert re.fullmatch(r"[a-z][a-z0-9-]*", subject)
+
+
+@pytest.mark.parametrize("rule", KNOWN.values(), ids=name_of)
+def test_a_docstring_begins_with_an_equation(rule: Any_) -> None:
+    first = rule.doc.strip().partition("\n")[0]
+    before, arrow, after = first.partition("  ->  ")
+    assert all((before, arrow, after)), f"{rule.name}: '{first}' is not 'before  ->  after'"
+
+
+@pytest.mark.parametrize("rule", KNOWN.values(), ids=name_of)
+def test_a_rule_has_an_example_that_it_rewrites(rule: Any_) -> None:
+    assert any(example.after for example in rule.examples)
+    assert all(bool(example.after) != bool(example.because) for example in rule.examples)
+
+
+@pytest.mark.parametrize("rule", KNOWN.values(), ids=name_of)
+def test_a_rule_that_rounds_has_an_example_that_it_refuses(rule: Any_) -> None:
+    assert isinstance(rule.contract, Exact) or any(e.because for e in rule.examples)
+
+
+@pytest.mark.parametrize(("rule", "example"), FIRING, ids=name_of)
+def test_what_comes_out_is_left_alone(rule: Any_, example: Example, runtime: Runtime) -> None:
+    """Else a group would not come to an end, or would undo what a rule did."""
+    graph = parse(example.text(example.after))
+    before = show(graph)
+    group = GROUPS.get(rule.name, Group("asked for", (rule,)))
+    done = run(graph, (group,), runtime)
+    assert not done, f"{sorted(done)} make of\n{before}\nthis:\n{show(graph)}"
+
+
+@pytest.mark.parametrize("rule", KNOWN.values(), ids=name_of)
+def test_a_rule_fires_within_the_whole(rule: Any_, runtime: Runtime) -> None:
+    """At least one of its examples still needs it when all the others run."""
+    groups = DEFAULT if rule.name in GROUPS else (*DEFAULT, Group("asked for", (rule,)))
+    fired = set()
+    for example in rule.examples:
+        if example.after:
+            fired |= run(parse(example.text(example.before)), groups, runtime)
+    assert rule.name in fired, f"{rule.name} never comes to it: {sorted(fired)} do"
