@@ -1,0 +1,121 @@
+"""What is done to the scores of an attention between the contraction and the normalizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from graphwright.ir.graph import Node, Value
+from graphwright.ir.ops import scalar
+from graphwright.passes.attention.search import ScoreStep, Site
+
+HIDDEN = -1000.0  # what is added to a score that is to count for nothing is at most this
+LOOK = 48  # nodes looked at to tell a mask from a bias
+
+
+@dataclass
+class Program:
+    """What happens to the scores, in the order in which it happens.
+
+    `scale` is None where a factor is computed at run time. `masks` and `biases` are the tensors
+    themselves; `boolean` says of each mask whether it chooses (Where) or is added.
+    """
+
+    scale: float | None = 1.0
+    cap: float | None = None
+    masks: list[Value] = field(default_factory=list)
+    boolean: list[bool] = field(default_factory=list)
+    biases: list[Value] = field(default_factory=list)
+    sinks: bool = False
+    fillers: list[float] = field(default_factory=list)
+
+
+def program(site: Site) -> Program:
+    """The steps of a site, read one after the other."""
+    found = Program(site.scale * site.q.scale * site.k.scale)
+    before_cap = 1.0
+    for step in site.steps:
+        node, other = step.node, _other(step)
+        if node.op in ("Mul", "Div"):
+            before_cap = _scaled(found, node, other)
+        elif node.op == "Tanh":
+            found.cap = 1 / before_cap if before_cap else None
+            if found.scale is not None and found.cap:
+                found.scale *= found.cap  # the scores as they were before they were divided by it
+        elif node.op == "Where":
+            found.masks.append(_condition(node))
+            found.boolean.append(True)
+            found.fillers.append(_number(other))
+        elif node.op == "Concat":
+            found.sinks = True
+        elif node.op in ("Add", "Sub") and other is not None and not _is_row_maximum(other):
+            _added(found, other)
+    return found
+
+
+def _scaled(found: Program, node: Node, other: Value | None) -> float:
+    by = scalar(other)
+    if by is None:
+        found.scale = None
+        return 0.0
+    factor = 1 / by if node.op == "Div" and by else by
+    if found.cap is None and found.scale is not None:
+        found.scale *= factor  # what comes after the cap undoes the division before it
+    return factor
+
+
+def _added(found: Program, other: Value) -> None:
+    filler = _most_negative(other)
+    if filler is None:
+        found.biases.append(other)
+    else:
+        found.masks.append(other)
+        found.boolean.append(False)
+        found.fillers.append(filler)
+
+
+def _other(step: ScoreStep) -> Value | None:
+    """The input of a step that is not the scores; of Where, the other branch."""
+    inputs = step.node.inputs
+    if step.node.op == "Where":
+        return inputs[2 if step.operand == 1 else 1]
+    return inputs[1 - step.operand] if len(inputs) == 2 else None
+
+
+def _condition(node: Node) -> Value:
+    value = node.inputs[0]
+    assert value is not None
+    return value
+
+
+def _number(value: Value | None) -> float:
+    found = scalar(value)
+    return float("nan") if found is None else found
+
+
+def _is_row_maximum(value: Value) -> bool:
+    return value.producer is not None and value.producer.op == "ReduceMax"
+
+
+def _most_negative(value: Value) -> float | None:
+    """The number that hides keys where `value` is added; None if it holds no such number."""
+    work, seen = [value], set[Value]()
+    while work and len(seen) < LOOK:
+        at = work.pop(0)
+        if at in seen:
+            continue
+        seen.add(at)
+        low = _lowest(at)
+        if low is not None and low <= HIDDEN:
+            return low
+        if at.producer is not None:
+            work += [v for v in at.producer.inputs if v is not None]
+    return None
+
+
+def _lowest(value: Value) -> float | None:
+    if value.const is None or value.const.type.dtype not in ("f16", "bf16", "f32", "f64"):
+        return None
+    if (value.const.type.nbytes or 0) > 1 << 24:
+        return None
+    array = value.const.load()
+    return float(array.min()) if array.size else None
