@@ -229,7 +229,10 @@ def sites(softmax: Node) -> Iterator[Site]:
     assert scores is not None
     view, key = axis_views(softmax)
     for node, path in score_paths(Path(scores, view, key)):
-        sides = keys_side(node, path)
+        try:
+            sides = keys_side(node, path)
+        except Unprovable:
+            continue
         if sides is None:
             continue
         q, k, by = sides
@@ -254,13 +257,13 @@ def sites(softmax: Node) -> Iterator[Site]:
 
 
 def keys_side(node: Node, path: Path) -> tuple[Seen, Seen, float] | None:
-    """Queries and keys of a contraction, and its scale; None if keys are in both or neither."""
+    """Queries and keys of a contraction, and its scale; None if keys are in both or neither.
+
+    Raises Unprovable where sizes are not known to be equal.
+    """
     found = contracts(node)
     assert found is not None
-    try:
-        a, b = operand_views(node, found, dict(zip(found.result, path.view, strict=True)))
-    except Unprovable:
-        return None
+    a, b = operand_views(node, found, dict(zip(found.result, path.view, strict=True)))
     keys = set(leaves(path.key))
     in_a, in_b = keys & all_leaves(a), keys & all_leaves(b)
     if not keys or bool(in_a) == bool(in_b) or (in_a | in_b) != keys:
