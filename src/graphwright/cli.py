@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ COMMANDS = {
     "optimize": "Rewrite a model so that it computes the same faster, and check that it does.",
     "diff": "Say how two models differ.",
     "verify": "Say whether two models are the same function.",
+    "attention": "List a model's attentions, and say why other softmaxes are none.",
     "rules": "List the rules.",
     "explain": "Show a rule, or why rules left places of a model alone.",
     "show": "Print a model as text.",
@@ -84,9 +84,9 @@ def run(command: click.Command, name: str, args: Sequence[str] | None = None) ->
     """The exit status of a command; whatever is wrong with what it was given is one sentence."""
     from graphwright.ir.errors import ModelError
 
-    logging.basicConfig(level=logging.ERROR, format=f"{name}: %(message)s")
     try:
-        status = command.main(args, prog_name=name, standalone_mode=False)
+        with command.make_context(name, list(sys.argv[1:] if args is None else args)) as ctx:
+            status = command.invoke(ctx)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except click.ClickException as error:

@@ -1,0 +1,205 @@
+"""The attentions of a model as rows of a table, for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from graphwright.backends.onnx.reference import evaluate64
+from graphwright.ir.cut import cut
+from graphwright.ir.dims import Dim
+from graphwright.ir.errors import ModelError
+from graphwright.ir.graph import Graph, Node, Value
+from graphwright.ir.types import TensorType
+from graphwright.passes.attention.describe import Program, program
+from graphwright.passes.attention.factors import leaves
+from graphwright.passes.attention.roles import Roles, count
+from graphwright.passes.attention.search import Site
+from graphwright.passes.attention.survey import Found, NotFound, survey
+from graphwright.verification.feeds import make_feeds
+
+SCHEMA = 1
+SEEN = -1000.0  # what is added to a score that counts is more than this
+
+
+@dataclass(frozen=True)
+class Row:
+    """One attention: where it is, and what it computes. What is not known is None.
+
+    `heads` are those of the queries, `groups` how many share one of keys and values; sizes known
+    only at run time are written as formulas. `causal` and `window` were read off the mask as it
+    comes out where nothing is padded. `dead_rows` says what a row without any key gives.
+    """
+
+    id: str
+    path: str
+    form: str
+    heads: int | str | None = None
+    groups: int | str | None = None
+    head_width: int | str | None = None
+    value_width: int | str | None = None
+    scale: float | None = None
+    mask: str | None = None
+    causal: bool | None = None
+    window: int | None = None
+    cap: float | None = None
+    bias: bool | None = None
+    sinks: bool | None = None
+    cache: bool | None = None
+    dead_rows: str | None = None
+
+
+@dataclass(frozen=True)
+class Missed:
+    """A softmax that is no attention, or one that was not followed, and why."""
+
+    id: str
+    path: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Attentions:
+    """Every attention of a model, those that were missed, and the softmaxes that are none."""
+
+    found: tuple[Row, ...]
+    missed: tuple[Missed, ...]
+    other_softmax: tuple[Missed, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The table as plain data, in a form that only grows."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+
+def attentions(graph: Graph) -> Attentions:
+    """The attentions of a graph; best asked of one that the default rules have simplified."""
+    seen = survey(graph)
+    feed = _unpadded(graph)
+    rows = [_row(f"attention-{i}", found, graph, feed) for i, found in enumerate(seen.found)]
+    return Attentions(tuple(rows), _others("missed", seen.missed), _others("softmax", seen.other))
+
+
+def _others(kind: str, found: Sequence[NotFound]) -> tuple[Missed, ...]:
+    return tuple(Missed(f"{kind}-{i}", _path(f.node), f.why) for i, f in enumerate(found))
+
+
+def _path(node: Node) -> str:
+    return ", ".join(node.origin.sources) or node.name or node.op
+
+
+def _row(id_: str, found: Found, graph: Graph, feed: Mapping[str, Any] | None) -> Row:
+    if found.site is None or found.roles is None:
+        return _native(id_, found.node)
+    site, roles, done = found.site, found.roles, program(found.site)
+    causal, window = _pattern(done, roles, graph, feed)
+    return Row(
+        id_,
+        _path(found.node),
+        "written out",
+        _size(count(roles.heads) * count(roles.groups)),
+        _size(count(roles.groups)),
+        _size(count(roles.width)),
+        _size(count(roles.value_width)),
+        done.scale,
+        _mask(done),
+        causal,
+        window,
+        done.cap,
+        bool(done.biases),
+        done.sinks,
+        _is_cached(site, graph),
+        _dead_rows(done, site),
+    )
+
+
+def _native(id_: str, node: Node) -> Row:
+    q, heads = node.inputs[0], node.attrs.get("q_num_heads", node.attrs.get("num_heads"))
+    shape = q.type.shape if q is not None and isinstance(q.type, TensorType) else None
+    if heads is None and shape is not None and len(shape) == 4:
+        heads = shape[1]
+    scale = node.attrs.get("scale")
+    return Row(
+        id_,
+        _path(node),
+        node.op,
+        heads=heads if isinstance(heads, int) else None,
+        scale=scale if isinstance(scale, float) else None,
+        causal=bool(node.attrs.get("is_causal", node.attrs.get("unidirectional", 0))),
+    )
+
+
+def _size(dim: Dim) -> int | str:
+    return dim if isinstance(dim, int) else str(dim)
+
+
+def _mask(done: Program) -> str:
+    kinds = {"boolean" if boolean else "additive" for boolean in done.boolean}
+    return " and ".join(sorted(kinds)) or "none"
+
+
+def _dead_rows(done: Program, site: Site) -> str | None:
+    if not done.masks:
+        return None
+    if any(node.op == "Where" for node in site.after):
+        return "zero"
+    return "NaN" if -np.inf in done.fillers else "what the scores give with the mask added"
+
+
+def _is_cached(site: Site, graph: Graph) -> bool:
+    """Whether keys join a tensor that the model was given with those that it made."""
+    node = site.k.value.producer
+    if node is None or node.op != "Concat":
+        return False
+    axis = node.attrs["axis"]
+    along = site.k.view[axis] if isinstance(axis, int) else []
+    keys = set(leaves(along)) & set(site.key)
+    return bool(keys) and any(value in graph.inputs for value in node.inputs)
+
+
+def _unpadded(graph: Graph) -> Mapping[str, Any] | None:
+    try:
+        feeds = make_feeds(graph)
+    except ModelError:
+        return None
+    plain = [f for f in feeds if "no padding" in f.about] or feeds
+    return max(plain, key=lambda f: sum(np.size(array) for array in f.values()), default=None)
+
+
+def _pattern(
+    done: Program, roles: Roles, graph: Graph, feed: Mapping[str, Any] | None
+) -> tuple[bool | None, int | None]:
+    """Whether the masks hide what comes later, and the width of the window that they leave."""
+    if not done.masks:
+        return False, None
+    if not roles.queries or feed is None:
+        return None, None
+    seen: Any = np.bool_(True)
+    for mask in done.masks:
+        array = _computed(mask, graph, feed)
+        if array is None or array.ndim < 2:
+            return None, None
+        seen = seen & (array if array.dtype == bool else array > SEEN)
+    if seen.ndim < 2 or min(seen.shape[-2:]) < 2:
+        return None, None
+    return _triangle(seen.reshape(-1, *seen.shape[-2:])[0])
+
+
+def _triangle(seen: np.ndarray[Any, Any]) -> tuple[bool, int | None]:
+    queries, keys = seen.shape
+    behind = np.arange(queries)[:, None] + keys - queries - np.arange(keys)[None, :]
+    causal = bool(seen.any()) and not seen[behind < 0].any()
+    widest = int(behind[seen].max(initial=0)) + 1
+    whole = bool(seen[(behind >= 0) & (behind < widest)].all())
+    return causal, widest if causal and whole and widest < min(queries, keys) else None
+
+
+def _computed(value: Value, graph: Graph, feed: Mapping[str, Any]) -> Any:
+    part = cut([value], graph.inputs)
+    given = {v.name: feed[w.name] for v, w in zip(part.inputs, graph.inputs, strict=True)}
+    try:
+        return evaluate64(part, [given])[0][0]
+    except ModelError:
+        return None
