@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
+import os
 import sys
 from pathlib import Path
 
 import click
 
 from graphwright.commands import options
+from graphwright.ir.errors import ModelError
 from graphwright.requests import FORM
 
 
@@ -51,9 +52,9 @@ def command(
     """
     from graphwright import api, summary
 
-    logging.getLogger("graphwright").setLevel(logging.INFO if verbose else logging.ERROR)
     out = output or model.with_name(f"{model.stem}.opt.onnx")
-    _refuse_input(model, out)
+    if not dry_run:
+        _refuse(model, out)
     given = options.data(data)
     before = api.load(model, inline=True, freeze=freeze, shapes=options.shapes(shape))
     with summary.progress(quiet or as_json) as progress:
@@ -84,6 +85,14 @@ def command(
     return 0 if report.ok else 1
 
 
-def _refuse_input(model: Path, out: Path) -> None:
+def _refuse(model: Path, out: Path) -> None:
+    """Say at once what would be in the way of writing, and not after all the work."""
+    folder = out.absolute().parent
     if out.exists() and model.exists() and out.samefile(model):
-        raise click.UsageError(f"{out} is the model itself; choose another place to write to")
+        raise ModelError(f"{out} is the model itself; choose another place to write to")
+    if out.is_dir():
+        raise ModelError(f"{out} is a folder; name a file to write to")
+    if not folder.is_dir():
+        raise ModelError(f"{out} cannot be written: there is no folder {folder}")
+    if not os.access(folder, os.W_OK):
+        raise ModelError(f"{out} cannot be written: the folder {folder} is read-only")

@@ -11,7 +11,7 @@ import click
 
 from graphwright.ir.errors import ModelError
 
-MODEL = click.Path(path_type=Path)
+MODEL = click.Path(path_type=Path, readable=False)  # what is wrong is said on reading
 
 DATA_HELP = "Inputs to run on: an npz file, or a folder of them."
 SHAPE_HELP = "Fix the shape of an input."
