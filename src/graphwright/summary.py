@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console, Group
-from rich.padding import Padding
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from graphwright.driver import Log
 from graphwright.ir.graph import Graph
 from graphwright.report import LeftOut, Report, sources_of
-from graphwright.verification.verify import OutputVerdict, Verification
+from graphwright.verification.verify import Verification
 
 PLACES = 3  # that a warning names
 LABEL = 11  # columns
@@ -36,9 +35,11 @@ def show(report: Report, verbose: bool, log: Log) -> None:
     if verbose:
         for line in _each(log):
             console.print(line, soft_wrap=True)
-    for part in (_operators(report), _rewrites(report)):
-        if part is not None:
-            console.print(Padding(part, (0, 0, 1, 0)))
+        console.print()
+    for table in (_operators(report), _rewrites(report)):
+        if table is not None:
+            console.print(table)
+            console.print()
     for label, text in _facts(report):
         console.print(Text.assemble((f"{label:{LABEL}}", "bold"), text), soft_wrap=True)
 
@@ -52,7 +53,7 @@ def _each(log: Log) -> Iterator[Text]:
         yield Text.assemble((application.rule, "bold"), f"  {where}  ->  {made}{how}")
 
 
-def _operators(report: Report) -> Group | None:
+def _operators(report: Report) -> Table | None:
     """Nodes by operator, those that have changed; the others are only counted."""
     before, after = report.nodes_before, report.nodes_after
     names = sorted({*before, *after})
@@ -66,7 +67,7 @@ def _operators(report: Report) -> Group | None:
         table.add_row("others" if changed else "nodes", *_counts(rest, rest), style="dim")
     if changed:
         table.add_row("all nodes", *_counts(*total), style="bold")
-    return Group(table) if names else None
+    return table if names else None
 
 
 def _counts(before: int, after: int) -> tuple[str, str, Text]:
@@ -98,6 +99,7 @@ def _facts(report: Report) -> Iterator[tuple[str, Text]]:
     if not report.rewrites:
         yield "rewrites", Text("none: no rule found anything to do")
     yield from (("verified", text) for text in _verified(report))
+    yield from (("apart", text) for text in _apart(report))
     if report.bytes_before is not None:
         after = "" if report.bytes_after is None else f" -> {size(report.bytes_after)}"
         yield "size", Text(f"{size(report.bytes_before)}{after}")
@@ -113,20 +115,24 @@ def _verified(report: Report) -> Iterator[Text]:
     elif not found.ok:
         yield Text("no: it is not the same function", "red")
     else:
-        yield Text(f"the same function on {described(found)}", "green")
-        worst = max(found.outputs, key=_apart, default=None)
-        if worst is not None:
-            yield Text(f"at most {number(_apart(worst))} apart (at '{worst.name}')")
+        yield Text.assemble(("the same function", "green"), f" on {described(found)}")
+
+
+def _apart(report: Report) -> Iterator[Text]:
+    found = report.verified
+    outputs = () if found is None else found.outputs
+    apart = [(o.verdict.distance, o.name) for o in outputs if o.verdict.distance is not None]
+    if apart:
+        worst, name = max(apart, key=lambda pair: pair[0].max_abs)
+        same = worst.max_abs == 0
+        relative = f" (relative {number(worst.relative)})"
+        yield Text("nowhere" if same else f"{number(worst.max_abs)}{relative} at most, in '{name}'")
 
 
 def described(found: Verification) -> str:
     """How many inputs both models ran on, and how they were made."""
     skipped = f", {found.skipped} more left out" if found.skipped else ""
     return f"{found.runs} input{'s' if found.runs != 1 else ''}{skipped} ({found.inputs})"
-
-
-def _apart(output: OutputVerdict) -> float:
-    return 0.0 if output.verdict.distance is None else output.verdict.distance.max_abs
 
 
 def number(value: float) -> str:
