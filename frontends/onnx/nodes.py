@@ -12,7 +12,7 @@ from graphwright.frontends.onnx.disorder import label, needed, read_waiting
 from graphwright.frontends.onnx.forms import normal
 from graphwright.frontends.onnx.inference import inferred
 from graphwright.frontends.onnx.scope import Reader, Scope
-from graphwright.frontends.onnx.tensors import type_of
+from graphwright.frontends.onnx.types import type_of
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Attr, Graph, Node, Origin, Value
 from graphwright.ir.ops import NO_BODIES, OPS, contents_made, infer, is_pure
@@ -132,14 +132,14 @@ class NodeReader:
 
     def _constant(self, proto: onnx.NodeProto) -> bool:
         """Make a Constant a value, and no node; False where a function's attribute is its value."""
-        if len(proto.attribute) != 1 or len(proto.output) != 1:
+        try:
+            (attr,), (name,) = proto.attribute, proto.output
+        except ValueError:
             raise ModelError(
                 f"the Constant '{label(proto)}' does not have one attribute and one output"
-            )
-        attr = proto.attribute[0]
+            ) from None
         if self.reader.refers and attr.ref_attr_name:
             return False
-        name = proto.output[0]
         const = constant_in(attr, self.reader)
         if name in self.scope.values:
             self.scope.add(name, Value(), f"the Constant '{label(proto)}'")
@@ -155,12 +155,14 @@ def settled(nodes: Sequence[Node]) -> tuple[Node, ...]:
     """
     kept: list[Node] = []
     for node in reversed(nodes):
-        if any(value.uses for value in node.outputs):
-            continue
-        if is_pure(node):
-            node.detach()
+        for value in node.outputs:
+            if value.uses:
+                break
         else:
-            kept.append(node)
+            if is_pure(node):
+                node.detach()
+            else:
+                kept.append(node)
     return tuple(reversed(kept))
 
 

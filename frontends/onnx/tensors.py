@@ -1,75 +1,29 @@
-"""ONNX's tensors and types as ours."""
+"""ONNX's tensors as ours."""
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from math import prod
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from graphwright.frontends.onnx.external import Folder, external, take_in
+from graphwright.frontends.onnx.types import tensor_type
 from graphwright.ir.const import Array, Const, FileSlice, from_slice
-from graphwright.ir.dims import Dim
 from graphwright.ir.errors import ModelError
-from graphwright.ir.types import (
-    BITS,
-    NUMPY,
-    UNKNOWN,
-    OpaqueType,
-    OptionalType,
-    SequenceType,
-    TensorType,
-    Type,
-)
-
-DTYPES: dict[int, str] = {
-    1: "f32", 2: "u8", 3: "i8", 4: "u16", 5: "i16", 6: "i32", 7: "i64", 8: "str", 9: "bool",
-    10: "f16", 11: "f64", 12: "u32", 13: "u64", 14: "c64", 15: "c128", 16: "bf16",
-    17: "f8e4m3fn", 18: "f8e4m3fnuz", 19: "f8e5m2", 20: "f8e5m2fnuz", 21: "u4", 22: "i4",
-    23: "f4e2m1", 24: "f8e8m0", 25: "u2", 26: "i2",
-}  # fmt: skip
-"""Our name of each of ONNX's element types."""
+from graphwright.ir.types import BITS, NUMPY, TensorType
 
 PLAIN = sys.byteorder == "little"  # raw data is, so it is the array as it stands
 
-Namer = Callable[[str, int], Dim]
-"""What size an axis has whose size is not a number, from its name (or "") and its axis."""
 
-
-def type_of(proto: onnx.TypeProto, namer: Namer) -> Type:
-    """ONNX's type as ours."""
-    kind = proto.WhichOneof("value")
-    if kind == "tensor_type":
-        tensor = proto.tensor_type
-        dtype = DTYPES.get(tensor.elem_type)
-        if dtype is None:
-            return UNKNOWN
-        if not tensor.HasField("shape"):
-            return TensorType(dtype)
-        dims: list[Dim] = []
-        for axis, dim in enumerate(tensor.shape.dim):
-            size = dim.dim_value if dim.HasField("dim_value") else -1
-            dims.append(size if size >= 0 else namer(dim.dim_param, axis))
-        return TensorType(dtype, tuple(dims))
-    if kind == "sequence_type":
-        return SequenceType(type_of(proto.sequence_type.elem_type, namer))
-    if kind == "optional_type":
-        return OptionalType(type_of(proto.optional_type.elem_type, namer))
-    return UNKNOWN if kind is None else OpaqueType(kind.removesuffix("_type"))
-
-
-def const_of(proto: onnx.TensorProto, folder: Path, where: FileSlice | None = None) -> Const:
+def const_of(proto: onnx.TensorProto, folder: Folder, where: FileSlice | None = None) -> Const:
     """A tensor as a constant; `where` says where its data was cut out of, if it was.
 
     Raises ModelError when its data is missing, short or outside the model's folder.
     """
-    dtype, dims = DTYPES.get(proto.data_type), tuple(proto.dims)
-    if dtype is None or (dims and min(dims) < 0):
-        raise ModelError(f"the weight '{proto.name}' has no type or shape that ONNX knows")
-    type_ = TensorType(dtype, dims)
+    type_ = tensor_type(proto)
     if proto.data_location == onnx.TensorProto.EXTERNAL:
         where = external(proto, type_, folder)
     if where is not None:
@@ -77,6 +31,8 @@ def const_of(proto: onnx.TensorProto, folder: Path, where: FileSlice | None = No
         return from_slice(type_, where, proto)
     if proto.HasField("raw_data"):
         _check_length(proto, type_, len(proto.raw_data))
+    else:
+        _check_count(proto, type_)
     return Const(type_, lambda: _array(proto, type_), payload=proto)
 
 
@@ -85,62 +41,58 @@ def _check_length(proto: onnx.TensorProto, type_: TensorType, length: int) -> No
         raise ModelError(f"the weight '{proto.name}' is {type_} and its data has {length} bytes")
 
 
+FIELDS = {"f32": "float_data", "c64": "float_data", "f64": "double_data", "c128": "double_data"}
+FIELDS |= {"i64": "int64_data", "u32": "uint64_data", "u64": "uint64_data", "str": "string_data"}
+"""Where elements stand that are not raw data; all the others are in `int32_data`."""
+
+
+def _check_count(proto: onnx.TensorProto, type_: TensorType) -> None:
+    dtype = type_.dtype
+    count = len(getattr(proto, FIELDS.get(dtype, "int32_data")))
+    wanted = prod(proto.dims)
+    if dtype in BITS:
+        wanted = type_.nbytes or 0
+    elif dtype in ("c64", "c128"):
+        wanted *= 2
+    if count != wanted:
+        raise ModelError(f"the weight '{proto.name}' is {type_} and its data has {count} elements")
+
+
 def _array(proto: onnx.TensorProto, type_: TensorType) -> Array:
     if PLAIN and type_.dtype not in BITS and proto.HasField("raw_data"):
-        return np.frombuffer(proto.raw_data, NUMPY[type_.dtype]).reshape(proto.dims)
+        return np.frombuffer(proto.raw_data, NUMPY[type_.dtype]).reshape(tuple(proto.dims))
     try:
         return numpy_helper.to_array(proto)
     except (ValueError, TypeError, OverflowError) as error:
         raise ModelError(f"the weight '{proto.name}' cannot be read: {error}") from None
 
 
-def external(proto: onnx.TensorProto, type_: TensorType, folder: Path) -> FileSlice:
-    """Where the data of a tensor in another file lies."""
-    about = {entry.key: entry.value for entry in proto.external_data}
-    location = about.get("location", "")
-    path = folder / location
-    inside = os.path.realpath(folder)
-    if not location or os.path.isabs(location) or "\0" in location:
-        raise ModelError(
-            f"the weight '{proto.name}' lies in '{location}', which is no relative path"
-        )
-    if os.path.commonpath([inside, os.path.realpath(path)]) != inside:
-        raise ModelError(
-            f"the weight '{proto.name}' lies in '{location}', outside the model's folder"
-        )
-    try:
-        size = path.stat().st_size
-        offset = int(about.get("offset", "0"))
-        whole = type_.nbytes if "offset" in about else size
-        length = int(about.get("length", whole or 0))
-    except OSError:
-        raise ModelError(
-            f"the weight '{proto.name}' lies in '{location}', which is missing"
-        ) from None
-    except ValueError:
-        raise ModelError(
-            f"the weight '{proto.name}' has an offset or length that is no number"
-        ) from None
-    if offset < 0 or length < 0 or offset + length > size:
-        raise ModelError(
-            f"the weight '{proto.name}' lies at bytes {offset} to {offset + length} "
-            f"of '{location}', which has {size}"
-        )
-    return FileSlice(path, offset, length)
+def sparse_const(proto: onnx.SparseTensorProto, folder: Folder) -> Const:
+    """A sparse tensor as a constant that is dense when it is loaded, and written as it came.
 
-
-def sparse_const(proto: onnx.SparseTensorProto, folder: Path) -> Const:
-    """A sparse tensor as a constant that is dense when it is loaded, and written as it came."""
+    Raises ModelError when it is none.
+    """
+    for part in (proto.values, proto.indices):
+        take_in(part, folder)
     values, indices = const_of(proto.values, folder), const_of(proto.indices, folder)
-    type_ = TensorType(values.type.dtype, tuple(proto.dims))
+    dims, count, at = tuple(proto.dims), values.type.shape, indices.type.shape
+    fits = count is not None and len(count) == 1 and at in (count, (*count, len(dims)))
+    if not fits or indices.type.dtype != "i64" or (dims and min(dims) < 0):
+        raise ModelError(
+            f"the sparse weight '{proto.values.name}' has values {values.type} "
+            f"at indices {indices.type}, which do not fit"
+        )
+    type_ = TensorType(values.type.dtype, dims)
+    return Const(type_, lambda: _dense(proto, values.load(), indices.load()), payload=proto)
 
-    def read() -> Array:
-        at, data = indices.load(), values.load()
-        dense = np.zeros(tuple(proto.dims), data.dtype)
-        if at.ndim == 2:
-            dense[tuple(at.T)] = data
-        else:
-            dense.reshape(-1)[at] = data
-        return dense
 
-    return Const(type_, read, payload=proto)
+def _dense(proto: onnx.SparseTensorProto, data: Array, at: Array) -> Array:
+    limits = np.array(proto.dims) if at.ndim == 2 else prod(proto.dims)
+    if ((at < 0) | (at >= limits)).any():
+        raise ModelError(f"the sparse weight '{proto.values.name}' has an index outside of it")
+    dense = np.zeros(tuple(proto.dims), data.dtype)
+    if at.ndim == 2:
+        dense[tuple(at.T)] = data
+    else:
+        dense.reshape(-1)[at] = data
+    return dense
