@@ -11,8 +11,17 @@ from onnx import helper, numpy_helper, parser
 
 from graphwright.backends.onnx import save
 from graphwright.difference import Difference, diff
+from graphwright.differences.hunks import (
+    Insert,
+    Inside,
+    Move,
+    Remove,
+    Replace,
+    Signature,
+    Update,
+    Weights,
+)
 from graphwright.frontends.onnx import load
-from graphwright.hunks import Insert, Inside, Move, Remove, Replace, Signature, Update, Weights
 from graphwright.ir.graph import Graph, Origin
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17]>'

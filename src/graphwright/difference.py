@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from graphwright.comparison import compare
+from graphwright.differences.comparison import compare
+from graphwright.differences.hunks import Hunk, Insert, Inside, Place, Remove, Replace, plain_hunk
 from graphwright.frontends.onnx import load
-from graphwright.hunks import Hunk, Insert, Inside, Place, Remove, Replace, plain_hunk
 from graphwright.ir.contracts import Approximate, Contract, Exact, Tolerance
+from graphwright.ir.garbage import uncollected
 from graphwright.ir.graph import Graph
 
 SCHEMA = 1
@@ -83,7 +84,8 @@ def diff(
 ) -> Difference:
     """How two models differ, graphs or files. Raises ModelError and OSError for bad files."""
     first, second = _graph(before), _graph(after)
-    hunks = tuple(_with_contract(h) for h in compare(first, second))
+    with uncollected():
+        hunks = tuple(_with_contract(h) for h in compare(first, second))
     return Difference(
         _side(before, first), _side(after, second), hunks, tuple(_notes(first, second))
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphwright.hunks import Place, Weights
+from graphwright.differences.hunks import Place, Weights
 from graphwright.ir.const import Const
 
 CHUNK = 1 << 22  # elements that are subtracted at a time

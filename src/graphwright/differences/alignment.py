@@ -8,75 +8,17 @@ surroundings (the colours of Weisfeiler and Leman); each pair found leads on to 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Hashable
 
+from graphwright.differences.congruence import pair_congruent
+from graphwright.differences.labels import Labels, Level, slices
+from graphwright.differences.pairing import Alignment, Key, made_from, may_pair, pair_single
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.ops import OPS
-from graphwright.labels import Labels, Level, slices
 
 RADIUS = 3
 ROUNDS = 8
 HEAVY = 256  # bytes of a constant that is surely no accident
-Key = Callable[[Node], Hashable]
-
-
-@dataclass
-class Alignment:
-    """Pairs of nodes and of inputs of two graphs, both ways, and what nodes have no partner."""
-
-    before: Graph
-    after: Graph
-    labels: Labels
-    there: dict[Node, Node] = field(default_factory=dict)
-    back: dict[Node, Node] = field(default_factory=dict)
-    inputs: dict[Value, Value] = field(default_factory=dict)
-    old: list[Node] = field(default_factory=list)
-    new: list[Node] = field(default_factory=list)
-
-    def pair(self, a: Node, b: Node) -> None:
-        """Note that `a` and `b` are the same node."""
-        self.there[a] = b
-        self.back[b] = a
-
-    def partner(self, value: Value) -> Value | None:
-        """The value of the second graph that is `value` of the first; None where there is none."""
-        if value.producer is None:
-            return self.inputs.get(value)
-        node = self.there.get(value.producer)
-        at = value.producer.outputs.index(value)
-        return node.outputs[at] if node is not None and at < len(node.outputs) else None
-
-    def same(self, a: Value | None, b: Value | None) -> bool:
-        """Whether `a` of the first graph is `b` of the second."""
-        if a is None or b is None:
-            return a is b
-        if a.const is not None and b.const is not None:
-            return self.labels.content(a.const) == self.labels.content(b.const)
-        return a.const is None and b.const is None and self.partner(a) is b
-
-    def results(self) -> list[tuple[Value | None, Value | None]]:
-        """The outputs of both graphs that have one name, or one place in a body."""
-        if self.before.header is None or self.after.header is None:
-            return list(zip(self.before.outputs, self.after.outputs, strict=False))
-        after = outputs_by_name(self.after)
-        return [(v, after[n]) for n, v in outputs_by_name(self.before).items() if n in after]
-
-    def pairs(self) -> Iterator[tuple[Node, Node]]:
-        """The pairs, in the order of the first graph."""
-        return ((n, self.there[n]) for n in self.old if n in self.there)
-
-    def left(self) -> tuple[list[Node], list[Node]]:
-        """The nodes on either side that have no partner."""
-        old = [n for n in self.old if n not in self.there]
-        return old, [n for n in self.new if n not in self.back]
-
-
-def outputs_by_name(graph: Graph) -> dict[str, Value | None]:
-    """What a graph gives, by name."""
-    names = graph.result.attrs["names"]
-    assert isinstance(names, tuple)
-    return dict(zip(map(str, names), graph.outputs, strict=True))
 
 
 def align(before: Graph, after: Graph, labels: Labels | None = None) -> Alignment:
@@ -84,14 +26,14 @@ def align(before: Graph, after: Graph, labels: Labels | None = None) -> Alignmen
     labels = labels or Labels(frozenset(slices(before) & slices(after)))
     found = Alignment(before, after, labels, old=before.nodes(), new=after.nodes())
     found.inputs = _inputs(before, after)
-    _congruent(found)
+    pair_congruent(found)
     steps: list[tuple[Level, Key | None]] = [
-        ("strong", lambda n: (labels.of(n, "strong"), _from(n)) if n.origin.sources else None),
+        ("strong", lambda n: (labels.of(n, "strong"), made_from(n)) if n.origin.sources else None),
         ("strong", lambda n: labels.of(n, "strong") if _is_heavy(n) else None),
         ("strong", None),
-        ("weak", lambda n: (labels.of(n, "weak"), _from(n)) if n.origin.sources else None),
+        ("weak", lambda n: (labels.of(n, "weak"), made_from(n)) if n.origin.sources else None),
         ("weak", None),
-        ("loose", lambda n: (n.op, _from(n)) if n.origin.sources else None),
+        ("loose", lambda n: (n.op, made_from(n)) if n.origin.sources else None),
     ]
     for level, key in steps:
         if not all(found.left()):
@@ -119,60 +61,6 @@ def _inputs(before: Graph, after: Graph) -> dict[Value, Value]:
     return found
 
 
-def _congruent(found: Alignment) -> None:
-    """Pair nodes that compute the same from the same."""
-    strong = found.labels.of
-    waiting: dict[Hashable, list[Node]] = defaultdict(list)
-    for b in found.new:
-        reads = tuple([None if v is None or v.const is not None else v for v in b.operands()])
-        waiting[strong(b, "strong"), reads].append(b)
-    views: list[dict[Node, int]] = []
-    for a in found.old:
-        reads = tuple(
-            [
-                None if v is None or v.const is not None else found.partner(v) or v
-                for v in a.operands()
-            ]
-        )
-        candidates = waiting.get((strong(a, "strong"), reads))
-        if not candidates:
-            continue
-        at = 0
-        if len(candidates) > 1:
-            views = views or [_views(found.labels, g) for g in (found.before, found.after)]
-            at = _best(a, candidates, views)
-        found.pair(a, candidates.pop(at))
-
-
-def _best(a: Node, candidates: list[Node], views: list[dict[Node, int]]) -> int:
-    fit = [(views[0][a] == views[1][b], _from(a) == _from(b)) for b in candidates]
-    return fit.index(max(fit))
-
-
-def _views(labels: Labels, graph: Graph) -> dict[Node, int]:
-    """For each node a number for all that becomes of it, up to the outputs."""
-    ups = labels.ups(graph, {v: ("input", v.name) for v in graph.inputs})
-    found: dict[Node, int] = {graph.result: -1}
-    for node in reversed(graph.nodes()):
-        uses = [
-            (k, use.index, ups.get(use.node, -1), found[use.node])
-            for k, value in enumerate(node.outputs)
-            for use in value.uses
-            if use.node in found
-        ]
-        found[node] = labels.number(("view", labels.of(node, "strong"), tuple(sorted(uses))))
-    return found
-
-
-def _from(node: Node) -> Hashable:
-    return node.origin.sources, node.origin.rules
-
-
-def _may_pair(a: Node, b: Node) -> bool:
-    """What a rule made is not what it was made of, however alike."""
-    return a.origin.rules == b.origin.rules
-
-
 def _is_heavy(node: Node) -> bool:
     return any(
         v is not None and v.const is not None and (v.const.type.nbytes or 0) >= HEAVY
@@ -182,19 +70,7 @@ def _is_heavy(node: Node) -> bool:
 
 def _alike(found: Alignment, key: Key) -> int:
     """Pair nodes without partners of which there is one with this key on each side."""
-    old, new = (_single(side, key) for side in found.left())
-    pairs = [(a, new[k]) for k, a in old.items() if k in new and _may_pair(a, new[k])]
-    for a, b in pairs:
-        found.pair(a, b)
-    return len(pairs)
-
-
-def _single(nodes: Iterable[Node], key: Key) -> dict[Hashable, Node]:
-    met: dict[Hashable, list[Node]] = defaultdict(list)
-    for node in nodes:
-        if (k := key(node)) is not None:
-            met[k].append(node)
-    return {k: nodes[0] for k, nodes in met.items() if len(nodes) == 1}
+    return pair_single(found, *found.left(), key)
 
 
 def _spread(found: Alignment, level: Level) -> None:
@@ -204,7 +80,7 @@ def _spread(found: Alignment, level: Level) -> None:
 
     def offer(a: Node, b: Node) -> None:
         free = a not in found.there and b not in found.back
-        if free and label(a, level) == label(b, level) and _may_pair(a, b):
+        if free and label(a, level) == label(b, level) and may_pair(a, b):
             found.pair(a, b)
             work.append((a, b))
 

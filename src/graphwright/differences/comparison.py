@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
 
-from graphwright.alignment import Alignment, align, outputs_by_name
-from graphwright.hunks import (
+from graphwright.differences.alignment import align
+from graphwright.differences.hunks import (
     Hunk,
     Insert,
     Inside,
@@ -18,10 +18,11 @@ from graphwright.hunks import (
     Signature,
     Update,
 )
+from graphwright.differences.pairing import Alignment, outputs_by_name, pair_single
+from graphwright.differences.signature import signature
+from graphwright.differences.weights import weights
 from graphwright.ir.const import Const
 from graphwright.ir.graph import Attr, Graph, Node, Value
-from graphwright.signature import signature
-from graphwright.weights import weights
 
 Region = tuple[list[Node], list[Node]]
 
@@ -34,7 +35,11 @@ def compare(before: Graph, after: Graph) -> list[Hunk]:
 
 def _within(found: Alignment) -> Iterator[Hunk]:
     kept: set[int] | None = None
-    for old, new in _regions(found):
+    regions = _regions(found)
+    strong = partial(found.labels.of, level="strong")
+    if sum(pair_single(found, *region, strong) for region in regions):
+        regions = _regions(found)
+    for old, new in regions:
         if not new and kept is None:
             ups = found.labels.ups(found.before, {v: v.name for v in found.before.inputs})
             kept = {ups[n] for n in found.there}

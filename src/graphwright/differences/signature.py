@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from graphwright.alignment import outputs_by_name
-from graphwright.hunks import Hunk, Place, Signature
+from graphwright.differences.hunks import Hunk, Place, Signature
+from graphwright.differences.labels import Labels
+from graphwright.differences.pairing import outputs_by_name
+from graphwright.differences.weights import weights
 from graphwright.ir.dims import Dim, atoms_of
 from graphwright.ir.graph import Graph, Value
 from graphwright.ir.types import TensorType, Type
-from graphwright.labels import Labels
-from graphwright.weights import weights
 
 MADE_UP = re.compile(r"\b_\d+\b")  # names of sizes that the file does not name
 
