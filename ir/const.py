@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from graphwright.ir.errors import ModelError
 from graphwright.ir.types import BITS, NAMES, NUMPY, TensorType
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -24,12 +25,25 @@ class FileSlice:
     path: Path
     offset: int
     length: int
+    stamp: tuple[int, ...] = field(default=(), compare=False, repr=False)
+
+    def check(self) -> None:
+        """Raise ModelError when the file is another one than when it was found."""
+        if self.stamp and self.stamp != stamp_of(self.path):
+            raise ModelError(f"{self.path} has changed since the model was read: load it again")
 
     def map(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """The bytes, mapped and not read; OSError or ValueError when the file is gone or short."""
         if not self.length:
             return np.empty(0, np.uint8)
+        self.check()
         return np.memmap(self.path, np.uint8, "r", self.offset, (self.length,))
+
+
+def stamp_of(path: Path) -> tuple[int, ...]:
+    """What changes whenever a file does: which it is, its size and when it was written."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 @dataclass(eq=False, slots=True)

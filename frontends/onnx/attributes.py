@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from graphwright.frontends.onnx.external import take_in, tensors_in
 from graphwright.frontends.onnx.scope import Reader
 from graphwright.frontends.onnx.tensors import const_of, sparse_const
 from graphwright.ir.const import Const, from_array
@@ -32,10 +33,23 @@ def read_attributes(proto: onnx.NodeProto, reader: Reader) -> tuple[dict[str, At
         elif kind in BODIES:
             bodied = True
         elif kind == onnx.AttributeProto.TENSOR:
+            take_in(attr.t, reader.folder)
             found[attr.name] = const_of(attr.t, reader.folder)
         else:
+            for tensor in tensors_in(attr):
+                take_in(tensor, reader.folder)
             found[attr.name] = _carried(attr)
+    if len(found) + bodied < len(proto.attribute):
+        _refuse_twins(proto)
     return found, bodied
+
+
+def _refuse_twins(proto: onnx.NodeProto) -> None:
+    names = [attr.name for attr in proto.attribute]
+    for name in names:
+        if names.count(name) > 1:
+            said = proto.name or f"{proto.op_type} of {', '.join(proto.output)}"
+            raise ModelError(f"the node '{said}' has the attribute '{name}' twice")
 
 
 def _carried(attr: onnx.AttributeProto) -> Carried:

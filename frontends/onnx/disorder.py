@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import heapq
+from collections.abc import Mapping, Sequence
 
 import onnx
 
@@ -11,26 +12,40 @@ from graphwright.frontends.onnx.scope import Scope
 from graphwright.ir.errors import ModelError
 
 
-def read_waiting(
-    waiting: Sequence[onnx.NodeProto], read: Callable[[onnx.NodeProto], bool], scope: Scope
-) -> None:
-    """Read nodes that stand in no legal order; `read` says whether a node could be read.
+def in_order(waiting: Sequence[onnx.NodeProto], scope: Scope) -> list[onnx.NodeProto]:
+    """Nodes that stand in no legal order in one that is, as near to theirs as can be.
 
-    Raises ModelError for nodes that can never be.
+    Raises ModelError for nodes that stand in a cycle or read what nothing gives.
     """
-    while waiting:
-        left = [proto for proto in waiting if not read(proto)]
-        if len(left) == len(waiting):
-            raise ModelError(_why(left, scope))
-        waiting = left
+    makers = {name: i for i, proto in enumerate(waiting) for name in proto.output if name}
+    readers: list[list[int]] = [[] for _ in waiting]
+    missing = [0] * len(waiting)
+    for i, proto in enumerate(waiting):
+        for name in dict.fromkeys(needed(proto)):
+            if scope.find(name) is None:
+                missing[i] += 1
+                if name in makers:
+                    readers[makers[name]].append(i)
+    ready = [i for i, count in enumerate(missing) if not count]
+    legal: list[onnx.NodeProto] = []
+    while ready:
+        at = heapq.heappop(ready)
+        legal.append(waiting[at])
+        for reader in readers[at]:
+            missing[reader] -= 1
+            if not missing[reader]:
+                heapq.heappush(ready, reader)
+    if len(legal) < len(waiting):
+        raise ModelError(_why([p for i, p in enumerate(waiting) if missing[i]], makers, scope))
+    return legal
 
 
-def _why(left: Sequence[onnx.NodeProto], scope: Scope) -> str:
-    made = {name for proto in left for name in proto.output}
-    first = left[0]
-    missing = next(name for name in needed(first) if scope.find(name) is None)
-    why = "stand in a cycle" if missing in made else "read what nothing gives"
-    return f"{len(left)} nodes {why}, the first is '{label(first)}', which reads '{missing}'"
+def _why(left: Sequence[onnx.NodeProto], makers: Mapping[str, int], scope: Scope) -> str:
+    for proto in left:
+        for name in needed(proto):
+            if name not in makers and scope.find(name) is None:
+                return f"the node '{label(proto)}' reads '{name}', which nothing gives"
+    return f"{len(left)} nodes stand in a cycle, or after one; the first is '{label(left[0])}'"
 
 
 def needed(proto: onnx.NodeProto) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphwright.frontends.onnx.tensors import DTYPES
+from graphwright.frontends.onnx.types import DTYPES
 from graphwright.ir.const import from_array
 from graphwright.ir.graph import AttrRef, Carried, Value
 from graphwright.ir.ops import OPS, constant, contents_of

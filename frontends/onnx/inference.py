@@ -8,7 +8,7 @@ import onnx
 import onnx.defs
 import onnx.shape_inference
 
-from graphwright.frontends.onnx.tensors import DTYPES, Namer, type_of
+from graphwright.frontends.onnx.types import DTYPES, Namer, type_of
 from graphwright.ir.dims import Dim, Sym
 from graphwright.ir.graph import Value
 from graphwright.ir.types import OptionalType, SequenceType, TensorType, Type

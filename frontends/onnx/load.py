@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import onnx
-import onnx.inliner
 from google.protobuf.message import DecodeError
 
+from graphwright.frontends.onnx.calls import domain_of, functions_of
+from graphwright.frontends.onnx.external import Folder, take_in, tensors_in
+from graphwright.frontends.onnx.inlining import inline_functions
 from graphwright.frontends.onnx.read import read_function, read_graph
 from graphwright.frontends.onnx.scope import Reader
-from graphwright.frontends.onnx.shapes import fix_shapes
+from graphwright.frontends.onnx.shapes import dims_of, fix_shapes
 from graphwright.frontends.onnx.wire import skeleton
 from graphwright.ir.const import FileSlice
 from graphwright.ir.errors import ModelError
@@ -42,24 +44,28 @@ def load(
         model.ParseFromString(data)
     except DecodeError:
         raise ModelError(f"{path}: not an ONNX model, or damaged") from None
-    if inline and model.functions:
-        model = onnx.inliner.inline_local_functions(model)
     with uncollected():
         try:
+            if inline and model.functions:
+                inline_functions(model)
             fix_shapes(model, shapes or {})
-            return from_proto(model, path.parent, weights, freeze=freeze)
+            return from_proto(model, Folder(path.parent, path), weights, freeze=freeze)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from None
 
 
 def from_proto(
     model: onnx.ModelProto,
-    folder: Path = Path(),
+    folder: Folder | None = None,
     weights: dict[int, FileSlice] | None = None,
     *,
     freeze: bool = False,
 ) -> Graph:
-    """The graph of a model in memory; `folder` is where its external data lies."""
+    """The graph of a model in memory; `folder` is where its external data lies.
+
+    Data that lies elsewhere and is no weight of a graph is put into `model`. Raises ModelError.
+    """
+    folder = folder or Folder(Path())
     opsets = _opsets(model.opset_import)
     if not model.HasField("graph") or not model.graph.output:
         raise ModelError("not an ONNX model: it has no graph, or one without outputs")
@@ -69,7 +75,12 @@ def from_proto(
         raise ModelError(
             f"the model is written in opset {opsets['']}; graphwright reads {OLDEST} and later"
         )
-    reader = Reader(folder, opsets, weights or {})
+    functions_of(model)  # raises for those that nobody can call
+    for part in (*model.functions, *model.training_info):
+        for tensor in tensors_in(part):
+            take_in(tensor, folder)
+    promises = frozenset(d.dim_param for i in model.graph.input for d in dims_of(i))
+    reader = Reader(folder, opsets, weights or {}, promises=promises)
     graph, _ = read_graph(model.graph, reader)
     graph.header = Header(model.ir_version, opsets, model)
     for proto in model.functions:
@@ -81,7 +92,12 @@ def from_proto(
 
 
 def _opsets(said: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:
-    return {"" if o.domain == "ai.onnx" else o.domain: o.version for o in said}
+    found: dict[str, int] = {}
+    for each in said:
+        domain = domain_of(each.domain)
+        if found.setdefault(domain, each.version) != each.version:
+            raise ModelError(f"the model imports two versions of the domain '{domain}'")
+    return found
 
 
 def _freeze(graph: Graph) -> None:

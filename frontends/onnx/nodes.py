@@ -8,7 +8,7 @@ from typing import TypeAlias
 import onnx
 
 from graphwright.frontends.onnx.attributes import constant_in, read_attributes
-from graphwright.frontends.onnx.disorder import label, needed, read_waiting
+from graphwright.frontends.onnx.disorder import in_order, label, needed
 from graphwright.frontends.onnx.forms import normal
 from graphwright.frontends.onnx.inference import inferred
 from graphwright.frontends.onnx.scope import Reader, Scope
@@ -42,7 +42,8 @@ class NodeReader:
         """Read nodes, in the order of the file or, where that is illegal, in another."""
         for i, proto in enumerate(protos):
             if not self._read(proto):
-                read_waiting(protos[i:], self._read, self.scope)
+                for each in in_order(protos[i:], self.scope):
+                    self._read(each)
                 return
 
     def _read(self, proto: onnx.NodeProto) -> bool:

@@ -10,7 +10,8 @@ import onnx
 from graphwright.frontends.onnx.attributes import BODIES
 from graphwright.frontends.onnx.nodes import Bodies, NodeReader, settled
 from graphwright.frontends.onnx.scope import Reader, Scope
-from graphwright.frontends.onnx.tensors import const_of, sparse_const, type_of
+from graphwright.frontends.onnx.tensors import const_of, sparse_const
+from graphwright.frontends.onnx.types import type_of
 from graphwright.ir.const import Const
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Function, Graph, Value

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 
+from graphwright.frontends.onnx.external import Folder
 from graphwright.ir.const import FileSlice
 from graphwright.ir.dims import Dim, sym
 from graphwright.ir.errors import ModelError
@@ -20,12 +20,14 @@ class Reader:
     """What is the same for all graphs of one model.
 
     `refers`: it is a function, whose attributes may refer to those of the node that calls it.
+    `promises` are the names that the model's inputs give to sizes.
     """
 
-    folder: Path
+    folder: Folder
     opsets: dict[str, int]
     weights: dict[int, FileSlice] = field(default_factory=dict)
     refers: bool = False
+    promises: frozenset[str] = frozenset()
     fresh: Iterator[int] = field(default_factory=count)
 
     @property
@@ -35,7 +37,9 @@ class Reader:
 
     def unknown(self, name: str, axis: int) -> Dim:
         """A size that nothing is known of: names inside a graph are hints, not promises."""
-        return sym(f"_{next(self.fresh)}")
+        while (made := f"_{next(self.fresh)}") in self.promises:
+            pass
+        return sym(made)
 
     def promised(self, name: str, axis: int) -> Dim:
         """A size of a graph's input: equal names are equal sizes."""

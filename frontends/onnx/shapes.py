@@ -23,18 +23,20 @@ def fix_shapes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> N
             raise ModelError(f"there is no input '{name}' to give a shape to; there are {listed}")
         _fix(inputs[name], tuple(shape), sizes)
     for info in (*graph.input, *graph.output, *graph.value_info):
-        for dim in _dims(info):
+        for dim in dims_of(info):
             if dim.dim_param in sizes:
                 dim.dim_value = sizes[dim.dim_param]
 
 
 def _fix(info: onnx.ValueInfoProto, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
+    if not info.type.HasField("tensor_type"):
+        raise ModelError(f"the input '{info.name}' is no tensor, so it has no shape to fix")
     tensor = info.type.tensor_type
     if not tensor.HasField("shape"):
         for _ in shape:
             tensor.shape.dim.add()
     said = f"the input '{info.name}' cannot have the shape {'x'.join(map(str, shape))}"
-    dims = list(_dims(info))
+    dims = list(dims_of(info))
     if len(dims) != len(shape):
         raise ModelError(f"{said}: it has {len(dims)} axes")
     for dim, size in zip(dims, shape, strict=True):
@@ -47,5 +49,6 @@ def _fix(info: onnx.ValueInfoProto, shape: tuple[int, ...], sizes: dict[str, int
         dim.dim_value = size
 
 
-def _dims(info: onnx.ValueInfoProto) -> Iterable[onnx.TensorShapeProto.Dimension]:
+def dims_of(info: onnx.ValueInfoProto) -> Iterable[onnx.TensorShapeProto.Dimension]:
+    """The sizes of a tensor, as far as the file speaks of them."""
     return info.type.tensor_type.shape.dim if info.type.HasField("tensor_type") else ()

@@ -13,11 +13,12 @@ from typing import TypeAlias
 
 import numpy as np
 
-from graphwright.ir.const import FileSlice
+from graphwright.ir.const import FileSlice, stamp_of
 from graphwright.ir.errors import ModelError
 from graphwright.ir.wire import framed
 
 GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9
+TRAINING, QUANTIZATION = 20, 14  # where a model speaks of weights that no node may read
 LARGE = 1 << 12
 Field: TypeAlias = tuple[int, int, int, int]  # number, start of the tag, start of the content, end
 
@@ -40,20 +41,25 @@ def _without_weights(data: memoryview, path: Path) -> tuple[bytes, dict[int, Fil
     pieces: list[bytes | memoryview] = []
     weights: dict[int, FileSlice] = {}
     kept = 0
-    graphs = [f for f in fields(data, 0, len(data)) if f[0] == GRAPH]
+    whole = list(fields(data, 0, len(data)))
+    graphs = [f for f in whole if f[0] == GRAPH]
     if len(graphs) != 1:
         raise ModelError(
             f"{path}: not an ONNX model, or damaged (it has {len(graphs)} graphs, not 1)"
         )
     _, tag, start, end = graphs[0]
-    index = 0
+    if any(f[0] == TRAINING for f in whole):
+        return bytes(data), {}
+    stamp, index = stamp_of(path), 0
     for number, at, inner, stop in fields(data, start, end):
+        if number == QUANTIZATION:
+            return bytes(data), {}
         if number != INITIALIZER:
             continue
         cut = _raw_data(data, inner, stop) if stop - inner > LARGE else None
         if cut is not None:
             raw_tag, raw_start, raw_end = cut
-            weights[index] = FileSlice(path, raw_start, raw_end - raw_start)
+            weights[index] = FileSlice(path, raw_start, raw_end - raw_start, stamp)
             body = [data[inner:raw_tag], data[raw_end:stop]]
             length = sum(map(len, body))
             pieces += [data[max(kept, start) : at], framed(INITIALIZER, length), *body]
