@@ -32,7 +32,7 @@ def merge_equal(graph: Graph) -> Iterator[tuple[Value, Value]]:
     """
     seen: dict[object, Node] = {}
     for node in graph.reachable():
-        if node.bodies or len(node.outputs) != 1 or not is_pure(node):
+        if node.bodies or len(node.outputs) != 1 or not node.outputs[0].uses or not is_pure(node):
             continue
         key = _key(node)
         first = seen.setdefault(key, node)
