@@ -76,6 +76,9 @@ class Pattern:
     def __sub__(self, other: Pattern) -> Pattern:
         return _algebra().Sum(self, -other)
 
+    def __rsub__(self, other: float) -> Pattern:
+        return other + -self
+
     def __mul__(self, other: Pattern | float) -> Pattern:
         return _algebra().Product(self, other)
 

@@ -258,12 +258,15 @@ def rule(
 ) -> Callable[[Callable[[Match, Builder], Value]], Rule]:
     """Make a rule of the function below: its name and docstring are the rule's.
 
+    Raises TypeError for a pattern of variables and arithmetic alone.
     `may_share`: it may fire though others read a value inside the match, since that costs nothing.
     """
 
     def registered(build: Callable[[Match, Builder], Value]) -> Rule:
         name = build.__name__.replace("_", "-")
         shares = may_share or isinstance(pattern, AnyNode)
+        if not pattern.anchors:
+            raise TypeError(f"{name}: its pattern names no operator, so it would be tried anywhere")
         count_uses(pattern)
         made = Rule(name, dedent(build.__doc__ or ""), pattern, contract, build, examples, shares)
         _add(made, build.__module__)
