@@ -74,7 +74,7 @@ def _squeeze(inputs: Inputs, attrs: Attrs) -> tuple[Type, ...]:
     if "axes" in attrs:
         gone = axes_of(attrs["axes"], len(shape))
         if any(isinstance(shape[i], int) and shape[i] != 1 for i in gone):
-            raise TypeError(f"axes {attrs['axes']} of {tensor(inputs)} are not all of size 1")
+            raise TypeError(f"axes {gone} of {tensor(inputs)} are not all of size 1")
     elif all(isinstance(d, int) for d in shape):
         gone = tuple(i for i, d in enumerate(shape) if d == 1)
     else:
