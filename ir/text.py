@@ -11,8 +11,9 @@
   or `weight("encoder.weight", f32[768, 768])` where they are large.
 - `call("com.microsoft::FusedMatMul", x, alpha=1.0)` is for operators that are no identifiers. An
   input left out is `None`, a result left out is `_`.
-- Sizes are formulas of names: `B*S+1`, `(S+3)//4`; `sym("past + 1")` where a name is none. A rank
-  that is unknown is `f32[...]`, a type that is unknown is left out.
+- Sizes are formulas of names: `B*S+1`, `(S+3)//4`, `min(S, 64)`, `joint(S, T)` where two sizes
+  meet; `sym("past + 1")` where a name is none. A rank that is unknown is `f32[...]`, a type that
+  is unknown is left out.
 - A type stands at a result, `y: f32[B, 4] = call("foo::Bar", x)`, where it does not follow from the
   operands; at one of several results it stands on a line before.
 - `return {"logits": y}` names the outputs, where they are called otherwise than their values.
