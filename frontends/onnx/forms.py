@@ -32,7 +32,8 @@ def normal(
     """The name, inputs and attributes of a standard operator in its normal form."""
     row = OPS.get(op)
     if row is None or row.own:
-        return (f"{op}@{opset}" if row is not None else op), inputs, attrs
+        is_plain = row is None and op.isidentifier() and op != "return"
+        return (op if is_plain else f"{op}@{opset}"), inputs, attrs
     form = FORMS.get(op)
     if form is None:
         return (op if not attrs else f"{op}@{opset}"), inputs, attrs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cache
 
 import onnx
@@ -64,7 +65,9 @@ def inferred(
         ValueError,
     ):
         return {}
-    kept = {str(d): d for v in inputs if v is not None for d in _symbols(v.type)}
+    symbols = {d for v in inputs if v is not None for d in _symbols(v.type)}
+    alike = Counter(map(str, symbols))
+    kept = {str(d): d for d in symbols if alike[str(d)] == 1}
 
     # A size that ONNX passes on keeps its name; any other name it makes up.
     def known(name: str, axis: int) -> Dim:

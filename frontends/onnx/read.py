@@ -37,11 +37,12 @@ def read_graph(
     nodes = NodeReader(reader, scope, hints, _bodies)
     nodes.read(proto.node)
     outputs = [_output(info.name, scope) for info in proto.output]
+    names = [info.name for info in proto.output]
     captured = tuple(scope.captured.values())
     graph = Graph(
         proto.name,
         (*inputs, *(inside for _, inside in captured)),
-        return_node(outputs, [info.name for info in proto.output]),
+        return_node(outputs, names if outer is None else _told_apart(names)),
         settled(nodes.nodes),
         defaults=defaults,
         source=proto,
@@ -91,6 +92,18 @@ def _output(name: str, scope: Scope) -> Value:
     if value is None:
         raise ModelError(f"the output '{name}' is given by no node")
     return value
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """The names of the outputs of a body, which are known by their order, each once."""
+    found: dict[str, None] = {}
+    for name in names:
+        made, n = name, 1
+        while made in found or (n > 1 and made in names):
+            n += 1
+            made = f"{name}_{n}"
+        found[made] = None
+    return list(found)
 
 
 def _bodies(
