@@ -70,10 +70,12 @@ def _since(node: onnx.NodeProto, domain: str, opset: int) -> int:
 
 
 def _names(graph: onnx.GraphProto) -> Iterator[str]:
+    """All names of a graph; ONNX Runtime takes no two nodes of one name either."""
     yield from (i.name for i in graph.input)
     yield from (t.name for t in graph.initializer)
     yield from (t.values.name for t in graph.sparse_initializer)
     for node in graph.node:
+        yield node.name
         yield from node.output
         for body in bodies_of(node):
             yield from _names(body)
@@ -152,7 +154,7 @@ class _Instance:
 
     def _node(self, node: onnx.NodeProto, names: dict[str, str]) -> onnx.NodeProto:
         copy = _copy(node)
-        copy.name = self.prefix + (node.name or node.op_type)
+        copy.name = self._fresh(node.name or node.op_type)
         del copy.input[:], copy.output[:], copy.attribute[:]
         copy.input.extend(self._known(name, names) for name in node.input)
         copy.output.extend(names[name] for name in node.output)
