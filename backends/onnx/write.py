@@ -16,6 +16,7 @@ from graphwright.backends.onnx.header import (
     model_of,
 )
 from graphwright.backends.onnx.names import Scope
+from graphwright.backends.onnx.signature import keep_weights
 from graphwright.ir.graph import Graph
 
 __all__ = ["DEFAULT", "attribute_proto", "to_proto"]
@@ -29,7 +30,10 @@ def to_proto(graph: Graph, opset: int | None = None) -> tuple[onnx.ModelProto, l
     model = model_of(graph, opset)
     proto = header_proto(graph, model)
     proto.graph.SetInParent()
-    write_graph(graph, Draft(proto.graph, model, Scope()))
+    draft = Draft(proto.graph, model, Scope())
+    write_graph(graph, draft)
+    if proto.training_info and isinstance(graph.source, onnx.GraphProto):
+        keep_weights(graph.source, (t.name for t in graph.source.initializer), draft)
     proto.functions.extend(brought_along(graph, model, write_graph))
     # One function may stand under several keys.
     proto.functions.extend({f.name: f for f in model.functions.values()}.values())
