@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from graphwright import frontends
 from graphwright.backends.onnx import save as save_onnx
 from graphwright.driver import Check, Log, input_sizes, run_groups
 from graphwright.frontends import onnx as onnx_front
@@ -35,7 +34,6 @@ log = logging.getLogger("graphwright")
 log.addHandler(logging.NullHandler())  # whoever wants to read it says where
 Progress = Callable[[str], None]
 Data = Mapping[str, Any] | Array
-del frontends
 
 
 @dataclass(frozen=True)

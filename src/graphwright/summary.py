@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from graphwright.backends.onnx.expand import is_later
 from graphwright.driver import Log
 from graphwright.ir.graph import Graph
 from graphwright.report import LeftOut, Report, sources_of
@@ -104,7 +105,7 @@ def _facts(report: Report) -> Iterator[tuple[str, Text]]:
         after = "" if report.bytes_after is None else f" -> {size(report.bytes_after)}"
         yield "size", Text(f"{size(report.bytes_before)}{after}")
     yield "written", Text(report.written or "nothing")
-    yield "runs on", Text(report.runs_on)
+    yield "needs", Text(report.runs_on)
     yield from (("note", Text(note)) for note in report.notes)
 
 
@@ -124,9 +125,9 @@ def _apart(report: Report) -> Iterator[Text]:
     apart = [(o.verdict.distance, o.name) for o in outputs if o.verdict.distance is not None]
     if apart:
         worst, name = max(apart, key=lambda pair: pair[0].max_abs)
-        same = worst.max_abs == 0
         relative = f" (relative {number(worst.relative)})"
-        yield Text("nowhere" if same else f"{number(worst.max_abs)}{relative} at most, in '{name}'")
+        said = f"{number(worst.max_abs)}{relative} at most, in '{name}'"
+        yield Text(said if worst.max_abs else "nowhere: the outputs are equal")
 
 
 def described(found: Verification) -> str:
@@ -155,17 +156,18 @@ def some(names: tuple[str, ...]) -> str:
 
 
 def runs_on(graph: Graph, opset: int | None) -> str:
-    """Which runtimes can run the model: what they must know."""
+    """What a runtime must know to run the model, as a sentence."""
     header = graph.header
     if header is None:
         return ""
-    opsets = {d: v for d, v in header.opsets.items() if d not in ("", "graphwright")}
-    used = {n.op.partition("::")[0] for _, n in graph.walk() if "::" in n.op}
-    known = {f.domain for f in graph.functions.values()} | {"graphwright"}
-    foreign = [f"{d} {opsets.get(d, '')}".strip() for d in sorted(used - known)]
-    what = f"and the operators of {', '.join(foreign)}" if foreign else "standard operators only"
     written = opset or header.opsets.get("", 0)
-    return f"what knows ONNX opset {written} (IR version {header.ir_version}), {what}"
+    used = {n.op.partition("::")[0] for _, n in graph.walk() if "::" in n.op}
+    foreign = sorted(used - {f.domain for f in graph.functions.values()})
+    versions = [f"{domain} {header.opsets.get(domain, '')}".strip() for domain in foreign]
+    what = f"and the operators of {', '.join(versions)}" if foreign else "standard operators only"
+    spelled = sorted({n.op for _, n in graph.walk() if is_later(n, written)})
+    out = f"; {', '.join(spelled)} written out as a function" if spelled else ""
+    return f"ONNX opset {written}, IR version {header.ir_version}, {what}{out}"
 
 
 def warnings(report: Report) -> list[str]:
@@ -183,5 +185,6 @@ def warnings(report: Report) -> list[str]:
 
 def _left_out(rule: str, places: list[LeftOut]) -> str:
     first = places[0]
-    count = f" and in {len(places) - 1} other places" if len(places) > 1 else ""
+    more = len(places) - 1
+    count = f" and in {more} other place{'s' if more > 1 else ''}" if more else ""
     return f"{rule} was left out at {some(first.where)}{count}: {first.why}"
