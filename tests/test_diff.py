@@ -166,6 +166,13 @@ def test_weights(make: Make) -> None:
     assert str(hunk).startswith("weights changed: w f32[8, 8] by up to ")
 
 
+def test_little_constants_are_shown(make: Make) -> None:
+    one, other = "h = MatMul(x, w) y = Mul(h, half)", "h = MatMul(x, w) y = Mul(h, root)"
+    hunk = only(diff(make(one), make(other)))
+    assert isinstance(hunk, Update)
+    assert str(hunk) == "Mul: the constant half 0.5 -> 1.4142135381698608"
+
+
 def test_weights_that_moved_to_another_file_are_the_same(make: Make, tmp_path: Path) -> None:
     body, big = "y = MatMul(x, w)", np.random.default_rng(0).standard_normal((200, 200), np.float32)
     model = parser.parse_model(f"{HEAD} g (float[B,200] x) => (float[B,200] y) {{ {body} }}")

@@ -11,10 +11,9 @@ from collections import defaultdict
 from collections.abc import Hashable
 
 from graphwright.differences.congruence import pair_congruent
-from graphwright.differences.labels import Labels, Level, slices
+from graphwright.differences.labels import Labels, Level, commutes, slices
 from graphwright.differences.pairing import Alignment, Key, made_from, may_pair, pair_single
 from graphwright.ir.graph import Graph, Node, Value
-from graphwright.ir.ops import OPS
 
 RADIUS = 3
 ROUNDS = 8
@@ -104,7 +103,7 @@ def _spread(found: Alignment, level: Level) -> None:
         one, other = work.pop()
         for pair in zip(one.operands(), other.operands(), strict=False):
             producers(*pair)
-        if level != "strong" and commutes(one):
+        if commutes(one):
             for pair in zip(one.operands(), reversed(other.operands()), strict=False):
                 producers(*pair)
         for values in zip(one.outputs, other.outputs, strict=False):
@@ -118,15 +117,9 @@ def _readers(
     readers: dict[tuple[int, int], list[Node]] = defaultdict(list)
     for use in value.uses:
         if use.node not in paired and use.node.op != "return":
-            index = 0 if level != "strong" and commutes(use.node) else use.index
+            index = 0 if commutes(use.node) else use.index
             readers[found.labels.of(use.node, level), index].append(use.node)
     return readers
-
-
-def commutes(node: Node) -> bool:
-    """Whether the operands may be swapped."""
-    row = OPS.get(node.op)
-    return row is not None and row.commutes
 
 
 def _coloured(found: Alignment, level: Level) -> int:

@@ -36,8 +36,7 @@ def compare(before: Graph, after: Graph) -> list[Hunk]:
 def _within(found: Alignment) -> Iterator[Hunk]:
     kept: set[int] | None = None
     regions = _regions(found)
-    strong = partial(found.labels.of, level="strong")
-    if sum(pair_single(found, *region, strong) for region in regions):
+    if sum([_pair_rest(found, *region) for region in regions]):
         regions = _regions(found)
     for old, new in regions:
         if not new and kept is None:
@@ -51,6 +50,17 @@ def _within(found: Alignment) -> Iterator[Hunk]:
         yield from _moves(found, a, b)
     yield from _constants(found)
     yield from _outputs(found)
+
+
+def _pair_rest(found: Alignment, old: list[Node], new: list[Node]) -> int:
+    """Pair nodes of a region after all: the only ones of their kind, or all where all are alike."""
+    strong = partial(found.labels.of, level="strong")
+    olds, news = sorted(old, key=strong), sorted(new, key=strong)
+    if [*map(strong, olds)] != [*map(strong, news)]:
+        return pair_single(found, old, new, strong)
+    for a, b in zip(olds, news, strict=True):
+        found.pair(a, b)
+    return len(olds)
 
 
 def place(node: Node) -> Place:

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, TypeAlias
 
+from graphwright.ir.contracts import Exact
+
+EXACT = str(Exact())
 LISTED = 6  # operators that a headline names
 
 
@@ -147,7 +150,8 @@ Hunk: TypeAlias = Replace | Remove | Insert | Update | Weights | Move | Signatur
 
 def said(rules: Iterable[str], contract: str, distance: float | None) -> str:
     """What is known of a rewrite, in parentheses: its rules, contract and measured distance."""
-    parts = [", ".join(rules), contract, "" if distance is None else f"{distance:.2g}"]
+    apart = "" if distance is None or contract == EXACT else f"{distance:.2g}"
+    parts = [", ".join(rules), contract, apart]
     known = ", ".join(p for p in parts if p)
     return f" ({known})" if known else ""
 
@@ -168,7 +172,8 @@ def _operators(places: tuple[Place, ...]) -> str:
     counts = Counter(p.op for p in places)
     listed = [f"{n} {op}" if n > 1 else op for op, n in counts.most_common(LISTED)]
     more = len(counts) - len(listed)
-    return ", ".join(listed) + (f" and {more} other operators" if more > 0 else "")
+    others = f" and {more} other operator{'s' if more > 1 else ''}"
+    return ", ".join(listed) + (others if more else "")
 
 
 def _text(value: str | None) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from graphwright.ir.const import Const, FileSlice, content
 from graphwright.ir.graph import Attr, Graph, Node, Value
+from graphwright.ir.ops import OPS
 
 SMALL = 64  # bytes that are compared as they are
 Level = Literal["strong", "weak", "loose"]
@@ -48,6 +49,8 @@ class Labels:
         operands = [
             None if v is None or v.const is None else tell(v.const) for v in node.operands()
         ]
+        if commutes(node):
+            operands.sort(key=str)  # which one comes first does not make it another node
         bodies = [(k, self.body(g)) for k, g in sorted(node.bodies.items())] if node.bodies else []
         return (self.attributes(node), tuple(operands), len(node.outputs), tuple(bodies))
 
@@ -92,6 +95,12 @@ class Labels:
         if value.producer is not None:
             return ups[value.producer], value.producer.outputs.index(value)
         return inputs.get(value) if value.const is None else self.content(value.const)
+
+
+def commutes(node: Node) -> bool:
+    """Whether the operands may be swapped."""
+    row = OPS.get(node.op)
+    return row is not None and row.commutes
 
 
 def slices(graph: Graph) -> set[tuple[str, int, int]]:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphwright.differences.hunks import Place, Weights
+from graphwright.differences.hunks import Place, Update, Weights
 from graphwright.ir.const import Const
 
+LITTLE = 64  # bytes that are shown
 CHUNK = 1 << 22  # elements that are subtracted at a time
 
 
-def weights(node: Place, name: str, one: Const, other: Const) -> Weights:
-    """The hunk for two constants that differ."""
+def weights(node: Place, name: str, one: Const, other: Const) -> Weights | Update:
+    """The hunk for two constants that differ: what they hold where that is little."""
+    if all((c.type.nbytes or LITTLE + 1) <= LITTLE for c in (one, other)):
+        held = [str(c.load().tolist()) for c in (one, other)]
+        if held[0] == held[1]:
+            held = [f"{c.type} {text}" for c, text in zip((one, other), held, strict=True)]
+        return Update(node, f"the constant {name}".rstrip(), *held)
     distance = apart(one, other) if one.type == other.type else None
     return Weights(node, name, str(one.type), str(other.type), distance)
 
