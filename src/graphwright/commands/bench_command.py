@@ -55,9 +55,7 @@ def _show(before: Path, after: Path, found: Benchmark) -> None:
         click.echo(f"{path.name:{width}}  {_line(times)}")
     click.echo(f"{found.ratio:.2f} times as fast ({found.low:.2f} to {found.high:.2f})")
     sizes = ", ".join(f"{name} {shape}".rstrip() for name, shape in found.inputs.items())
-    click.echo(
-        f"{found.runs} runs of each, in turn, on {sizes or 'no inputs'}; medians and quartiles"
-    )
+    click.echo(f"medians and quartiles of {found.runs} runs each, on {sizes or 'no inputs'}")
 
 
 def _line(times: Times) -> str:
