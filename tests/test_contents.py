@@ -76,7 +76,9 @@ def step(machine: Machine, draw: Any) -> None:
             machine.run(op, value, other)
         case 2 if dtype_of(value) != "bool":
             op = draw(st.sampled_from(["Add", "Sub", "Mul", "Div"]))
-            machine.run(op, value, machine.held(draw(SMALL), dtype_of(value)))
+            number = draw(SMALL)
+            number = abs(number) if dtype_of(value) == "u8" else number
+            machine.run(op, value, machine.held(number, dtype_of(value)))
         case 3:
             machine.run("Concat", *(v for v in (value, other, value) if is_list(v)), axis=0)
         case 4 if is_list(value):
