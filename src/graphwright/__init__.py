@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from graphwright import testing as testing
     from graphwright.api import Result, load, optimize, save, verify
     from graphwright.bisection import bisect
     from graphwright.difference import Difference, diff
@@ -58,6 +59,8 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
+    if name == "testing":
+        return import_module("graphwright.testing")
     if name not in _HOME:
         raise AttributeError(f"module 'graphwright' has no attribute '{name}'")
     found = globals()[name] = getattr(import_module(f"graphwright.{_HOME[name]}"), name)
