@@ -61,6 +61,19 @@ def body(
     return helper.make_graph(nodes, "body", inputs, outputs, weights)
 
 
+def function(
+    name: str,
+    nodes: Sequence[onnx.NodeProto],
+    inputs: str = "a",
+    outputs: str = "b",
+    opset: int = 17,
+    **more: Any,
+) -> onnx.FunctionProto:
+    """A function of the domain `my`."""
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("my", 1)]
+    return helper.make_function("my", name, inputs.split(), outputs.split(), nodes, opsets, **more)
+
+
 def whole(graph: Graph, opset: int | None = None) -> onnx.ModelProto:
     """The graph as one message, with its weights."""
     proto, weights = to_proto(graph, opset)

@@ -13,6 +13,7 @@ from tests.onnx_building import (
     F32,
     I64,
     body,
+    function,
     info,
     model,
     node,
@@ -129,13 +130,6 @@ def test_constants_of_every_kind_are_constants(name: str, tmp_path: Path) -> Non
 
 
 # Functions
-
-
-def function(
-    name: str, nodes: list[onnx.NodeProto], inputs: str = "a", outputs: str = "b", **more: object
-) -> onnx.FunctionProto:
-    opsets = [helper.make_opsetid("", more.pop("opset", 17)), helper.make_opsetid("my", 1)]
-    return helper.make_function("my", name, inputs.split(), outputs.split(), nodes, opsets, **more)
 
 
 def referring(op: str, attr: str, to: str, kind: int) -> onnx.NodeProto:

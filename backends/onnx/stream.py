@@ -33,10 +33,11 @@ def length_of(data: Data | None) -> int:
 
 
 def copy(data: Data | None, file: BinaryIO) -> None:
-    """Write data, read from its file chunk by chunk. Raises ModelError when that became shorter."""
+    """Write data, read from its file chunk by chunk. Raises ModelError when that has changed."""
     if not isinstance(data, FileSlice):
         file.write(data or b"")
         return
+    data.check()
     with data.path.open("rb") as source:
         source.seek(data.offset)
         left = data.length

@@ -39,6 +39,7 @@ def pack(graph: Graph) -> Packed:
 def _tensor(name: str, const: Const, folder: str) -> onnx.TensorProto:
     if const.where is None:
         return tensor_of(const, name)
+    const.where.check()
     # ONNX Runtime maps these bytes, also those that lie in the middle of a model's file.
     tensor = header_of(const, name)
     tensor.data_location = onnx.TensorProto.EXTERNAL

@@ -26,6 +26,9 @@ def const_of(proto: onnx.TensorProto, folder: Folder, where: FileSlice | None = 
     type_ = tensor_type(proto)
     if proto.data_location == onnx.TensorProto.EXTERNAL:
         where = external(proto, type_, folder)
+        if not type_.nbytes:  # ONNX Runtime would read on to the end of the file
+            take_in(proto, folder)
+            where = None
     if where is not None:
         _check_length(proto, type_, where.length)
         return from_slice(type_, where, proto)
