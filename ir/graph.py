@@ -117,6 +117,13 @@ class Node:
             value.producer = self
         self.attach()
 
+    def is_read(self) -> bool:
+        """Whether anything reads one of the results."""
+        for value in self.outputs:  # noqa: SIM110  faster than any(), and asked for often
+            if value.uses:
+                return True
+        return False
+
     def operands(self) -> tuple[Value | None, ...]:
         """All that the node reads: inputs, then captures."""
         return (*self.inputs, *self.captures) if self.captures else self.inputs
@@ -265,7 +272,7 @@ def drop_unread(value: Value, kept: Collection[Node] = ()) -> tuple[Node, ...]:
     dropped: dict[Node, None] = {}
     loose = [] if value.producer is None else [value.producer]
     for node in loose:  # which grows
-        if any(out.uses for out in node.outputs) or node in dropped or node in kept:
+        if node.is_read() or node in dropped or node in kept:
             continue
         node.detach()
         dropped[node] = None

@@ -162,10 +162,7 @@ class _Run:
         return [n for n in nodes if n.op in self.by_anchor]
 
     def _is_read(self, node: Node) -> bool:
-        for value in node.outputs:
-            if value.uses:
-                return True
-        return node in self.kept
+        return node.is_read() or node in self.kept
 
     def _visit(self, node: Node) -> None:
         memo: Memo = {}

@@ -43,12 +43,15 @@ class Match:
     """
 
     def __init__(self, root: Value, env: dict[object, Any]) -> None:
+        self.__dict__.update([item for item in env.items() if isinstance(item[0], str)])
         self.root, self.env = root, env
         self._nodes: list[Node] | None = None
         self._leaves: list[Value] | None = None
 
     def __getattr__(self, name: str) -> Any:
-        return self.env.get(name)
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return None
 
     @property
     def node(self) -> Node:
