@@ -142,10 +142,12 @@ def _copied(
             return None if value is None else copies[value]
         return copies.setdefault(value, Value(value.type, None, value.const, value.name))
 
+    all_made: set[Node] = set()
     for node in graph.nodes():
         inputs, attrs = changes.get(node, (tuple, node.attrs))
         given = tuple(copy(v) for v in inputs(node.inputs))
         made = node_of(node.op, given, attrs, len(node.outputs), node.origin, node.place)
+        all_made.add(made)
         for old, new in zip(node.outputs, made.outputs, strict=True):
             copies[old] = new
             new.name = old.name
@@ -154,4 +156,7 @@ def _copied(
     shown = [copy(v) for v in (*graph.outputs, *also)]
     names = [f"y{i}" for i in range(len(shown))]
     inputs_made = tuple(copies[v] for v in graph.inputs)
-    return Graph(graph.name, inputs_made, return_node(shown, names))
+    result = Graph(graph.name, inputs_made, return_node(shown, names))
+    for node in all_made - set(result.reachable()):
+        node.detach()
+    return result
