@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper, parser
+from tests.disguises import disguised
+from tests.models import encoder
 
 from graphwright.backends.onnx import save
 from graphwright.difference import Difference, diff
@@ -22,7 +24,9 @@ from graphwright.differences.hunks import (
     Weights,
 )
 from graphwright.frontends.onnx import load
+from graphwright.frontends.onnx.load import from_proto
 from graphwright.ir.graph import Graph, Origin
+from graphwright.ir.ops import apply
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17]>'
 ENCODER = """
@@ -97,6 +101,18 @@ def test_names_and_order_make_no_difference(make: Make) -> None:
     assert diff(make(forks), make(swapped)).same
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_model_in_disguise_is_the_same(seed: int) -> None:
+    model = encoder(layers=2)
+    one, other = from_proto(model), from_proto(disguised(model, seed))
+    found = diff(one, other)
+    assert found.same, str(found)
+    node = next(n for n in other.nodes() if n.op == "Softmax")
+    changed = apply("LogSoftmax", node.inputs[0], axis=-1)
+    other.replace(node.outputs[0], changed.outputs[0])
+    assert [str(h) for h in diff(one, other).hunks] == ["Softmax -> LogSoftmax"]
+
+
 def test_equal_branches_are_told_apart_by_what_becomes_of_them(make: Make) -> None:
     one = "a = Tanh(x) b = Tanh(x) c = Neg(a) d = Abs(b) y = Add(c, d)"
     merged = "a = Tanh(x) c = Neg(a) d = Abs(a) y = Add(c, d)"
@@ -122,8 +138,6 @@ def test_a_rewrite_is_one_hunk_with_its_rule_and_contract(make: Make, tmp_path: 
 
 def fused(graph: Graph) -> None:
     """Put a Gelu where it is written out, as the rule would."""
-    from graphwright.ir.ops import apply
-
     nodes = {n.outputs[0].name: n for n in graph.nodes()}
     x = nodes["h"].outputs[0]
     matched = [nodes[n] for n in ("s", "e", "u", "p", "g")]
