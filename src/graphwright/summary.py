@@ -105,7 +105,7 @@ def _facts(report: Report) -> Iterator[tuple[str, Text]]:
         after = "" if report.bytes_after is None else f" -> {size(report.bytes_after)}"
         yield "size", Text(f"{size(report.bytes_before)}{after}")
     yield "written", Text(report.written or "nothing")
-    yield "needs", Text(report.runs_on)
+    yield "runs on", Text(report.runs_on)
     yield from (("note", Text(note)) for note in report.notes)
 
 
@@ -156,18 +156,24 @@ def some(names: tuple[str, ...]) -> str:
 
 
 def runs_on(graph: Graph, opset: int | None) -> str:
-    """What a runtime must know to run the model, as a sentence."""
+    """Which runtimes can run the model."""
     header = graph.header
     if header is None:
         return ""
     written = opset or header.opsets.get("", 0)
-    used = {n.op.partition("::")[0] for _, n in graph.walk() if "::" in n.op}
-    foreign = sorted(used - {f.domain for f in graph.functions.values()})
-    versions = [f"{domain} {header.opsets.get(domain, '')}".strip() for domain in foreign]
-    what = f"and the operators of {', '.join(versions)}" if foreign else "standard operators only"
     spelled = sorted({n.op for _, n in graph.walk() if is_later(n, written)})
     out = f"; {', '.join(spelled)} written out as a function" if spelled else ""
-    return f"ONNX opset {written}, IR version {header.ir_version}, {what}{out}"
+    return f"{_who(graph)} with ONNX opset {written}, IR version {header.ir_version}{out}"
+
+
+def _who(graph: Graph) -> str:
+    used = {n.op.partition("::")[0] for _, n in graph.walk() if "::" in n.op}
+    foreign = sorted(used - {f.domain for f in graph.functions.values()})
+    if not foreign:
+        return "any runtime"
+    if all(domain.startswith("com.microsoft") for domain in foreign):
+        return f"ONNX Runtime, which has the operators of {', '.join(foreign)},"
+    return f"runtimes that have the operators of {', '.join(foreign)},"
 
 
 def warnings(report: Report) -> list[str]:
