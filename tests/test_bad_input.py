@@ -144,7 +144,7 @@ def test_data_that_is_none(model: Path, optimize: Run, tmp_path: Path) -> None:
     assert "holds no npz files" in sentence(optimize(model, "--data", folder)[2])
     np.savez(folder / "a.npz", x=np.ones((2, 8), "f4"))
     np.savez(folder / "b.npz", y=np.ones((2, 8), "f4"))
-    assert "does not hold the same arrays" in sentence(optimize(model, "--data", folder)[2])
+    assert "set 2 of the data: the data has nothing" in sentence(optimize(model, "--data", folder)[2])
 
 
 def test_a_model_that_the_runtime_refuses_is_not_written(optimize: Run, tmp_path: Path) -> None:

@@ -89,8 +89,9 @@ def test_data_is_what_it_is_checked_on(model: Path, optimize: Run, tmp_path: Pat
     folder = tmp_path / "several"
     folder.mkdir()
     for i in range(3):
-        np.savez(folder / f"{i}.npz", x=np.full((2, 8), i, np.float32))
+        np.savez(folder / f"{i}.npz", x=np.full((2 + i, 8), i, np.float32))
     assert optimize(model, "--data", folder, "-q") == (0, "", "")
+    assert json.loads(optimize(model, "--data", folder, "--json")[1])["verified"]["runs"] == 3
 
 
 def test_a_rewrite_that_breaks_its_contract_is_left_out_and_named(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,14 +16,32 @@ from graphwright.verification.feeds import Feed
 BATCH = 8
 
 
-def read_data(data: Mapping[str, Any] | Array, graph: Graph, batch: int = BATCH) -> list[Feed]:
+Data: TypeAlias = "Mapping[str, Any] | Array | Sequence[Mapping[str, Any]]"
+"""Arrays by the names of inputs, or several such sets; for a model of one input, its array."""
+
+
+def read_data(data: Data, graph: Graph, batch: int = BATCH) -> list[Feed]:
     """Inputs for `graph` out of arrays that hold samples along axis 0, by the names of inputs.
 
     Samples run `batch` at a time, or as many as the model takes; where arrays have one axis more
     than the inputs, each sample is a run of its own. One array alone will do for a model of one
-    input. What does not fill a batch of a fixed size is left out. Raises ModelError with a sentence
-    on what does not fit.
+    input. Of several sets each is read for itself, so their lengths may differ. What does not fill
+    a batch of a fixed size is left out. Raises ModelError with a sentence on what does not fit.
     """
+    if isinstance(data, Mapping | np.ndarray):
+        return _read(data, graph, batch)
+    found: list[Feed] = []
+    for i, each in enumerate(data, 1):
+        try:
+            found += _read(each, graph, batch)
+        except ModelError as error:
+            raise ModelError(f"set {i} of the data: {error}") from None
+    if not found:
+        raise ModelError("the data is empty")
+    return found
+
+
+def _read(data: Mapping[str, Any] | Array, graph: Graph, batch: int) -> list[Feed]:
     wanted = [v for v in graph.inputs if v not in graph.defaults]
     arrays = {v: _typed(v, array) for v, array in _named(data, wanted).items()}
     extra = {array.ndim - _rank(v) for v, array in arrays.items() if array.ndim or _rank(v)}

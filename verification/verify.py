@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from graphwright.ir.const import Array
 from graphwright.ir.contracts import Contract, Tolerance
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph
-from graphwright.verification.data import read_data
+from graphwright.verification.data import Data, read_data
 from graphwright.verification.feeds import Feed, make_feeds
 from graphwright.verification.judge import Verdict
 from graphwright.verification.runs import Evaluate, Outputs, Truth, judged, run_each
@@ -51,7 +49,7 @@ def verify(
     after: Graph,
     evaluate: Evaluate,
     evaluate64: Evaluate,
-    data: Mapping[str, Any] | Array | None = None,
+    data: Data | None = None,
     contract: Contract = TOLERANCE,
     seed: int = 0,
 ) -> Verification:
@@ -113,7 +111,7 @@ def runnable(before: Graph, evaluate: Evaluate, seed: int = 0) -> list[Feed]:
     return [feed for feed, _ in _made(before, evaluate, seed).ran]
 
 
-def _given(before: Graph, evaluate: Evaluate, data: Mapping[str, Any] | Array) -> Inputs:
+def _given(before: Graph, evaluate: Evaluate, data: Data) -> Inputs:
     feeds = read_data(data, before)
     return _sorted(feeds, run_each(evaluate, before, feeds), "the data given")
 

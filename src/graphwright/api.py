@@ -7,13 +7,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from graphwright.backends.onnx import save as save_onnx
 from graphwright.driver import Check, Log, input_sizes, run_groups
 from graphwright.frontends import onnx as onnx_front
 from graphwright.ir.clone import clone
-from graphwright.ir.const import Array
 from graphwright.ir.contracts import LOSSLESS
 from graphwright.ir.errors import ModelError
 from graphwright.ir.garbage import uncollected
@@ -24,7 +22,7 @@ from graphwright.passes.rule import Budget, rules
 from graphwright.report import Report, count_operators, summarize
 from graphwright.requests import nearest, read_request
 from graphwright.runtime import Runtime
-from graphwright.verification.data import read_data
+from graphwright.verification.data import Data, read_data
 from graphwright.verification.drift import begins, drift
 from graphwright.verification.fragments import check_fragments
 from graphwright.verification.verify import Verification
@@ -33,7 +31,6 @@ from graphwright.verification.verify import verify as verify_graphs
 log = logging.getLogger("graphwright")
 log.addHandler(logging.NullHandler())  # whoever wants to read it says where
 Progress = Callable[[str], None]
-Data = Mapping[str, Any] | Array
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,12 @@ from dataclasses import asdict, dataclass
 from statistics import median, quantiles
 from typing import Any
 
-from graphwright.api import Data
 from graphwright.ir.dims import Sym, atoms_of
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph
 from graphwright.ir.types import TensorType
 from graphwright.runtime import Runtime
-from graphwright.verification.data import read_data
+from graphwright.verification.data import Data, read_data
 from graphwright.verification.feeds import Feed, make_feeds
 from graphwright.verification.verify import runnable, signature_problem
 

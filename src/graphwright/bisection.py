@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from graphwright.api import Data, Progress, load, pipeline
+from graphwright.api import Progress, load, pipeline
 from graphwright.driver import fragment, input_sizes, run_groups
 from graphwright.ir.clone import clone
 from graphwright.ir.errors import ModelError
@@ -16,6 +16,7 @@ from graphwright.passes.rewrite import Application
 from graphwright.passes.rule import Budget
 from graphwright.report import plain, sources_of
 from graphwright.runtime import Runtime
+from graphwright.verification.data import Data
 from graphwright.verification.fragments import check_fragments
 from graphwright.verification.judge import Verdict
 from graphwright.verification.verify import Verification

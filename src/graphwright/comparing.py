@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from graphwright.api import Data, load, where_drift_begins
+from graphwright.api import load, where_drift_begins
 from graphwright.ir.errors import ModelError
 from graphwright.report import plain
 from graphwright.runtime import Runtime
 from graphwright.summary import described, number, progress
+from graphwright.verification.data import Data
 from graphwright.verification.metrics import Distance
 from graphwright.verification.verify import OutputVerdict, Verification, verify
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,8 @@ def shapes(given: Sequence[str]) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def data(path: Path | None) -> dict[str, Any] | None:
-    """The arrays in an npz file, or in those of a folder, put together along their first axes.
+def data(path: Path | None) -> dict[str, Any] | list[dict[str, Any]] | None:
+    """The arrays in an npz file, or those in each of the npz files of a folder.
 
     Raises ModelError and OSError.
     """
@@ -41,21 +41,7 @@ def data(path: Path | None) -> dict[str, Any] | None:
     files = sorted(path.glob("*.npz"))
     if not files:
         raise ModelError(f"{path}: the folder holds no npz files")
-    return _joined({file: _arrays(file) for file in files})
-
-
-def _joined(each: Mapping[Path, Mapping[str, Any]]) -> dict[str, Any]:
-    import numpy as np
-
-    first, arrays = next(iter(each.items()))
-    for file, found in each.items():
-        if found.keys() != arrays.keys():
-            raise ModelError(f"{file} does not hold the same arrays as {first}")
-        for name, array in found.items():
-            if array.shape[1:] != arrays[name].shape[1:] or not array.ndim:
-                shapes = f"{list(array.shape)} and {list(arrays[name].shape)}"
-                raise ModelError(f"'{name}' in {file} and {first} cannot be joined: {shapes}")
-    return {name: np.concatenate([found[name] for found in each.values()]) for name in arrays}
+    return [_arrays(file) for file in files]
 
 
 def _arrays(path: Path) -> dict[str, Any]:
