@@ -9,6 +9,8 @@ from onnx.reference import ReferenceEvaluator
 from graphwright.backends.onnx.meanings import MEANINGS
 from graphwright.backends.onnx.reference import evaluate64
 from graphwright.backends.onnx.sizes import read_sizes
+from graphwright.backends.ort import pack
+from graphwright.backends.ort.session import evaluate
 from graphwright.frontends.onnx import from_proto
 from graphwright.ir.dims import sym
 from graphwright.ir.errors import ModelError
@@ -98,6 +100,21 @@ def test_an_operator_keeps_the_meaning_of_its_opset() -> None:
     x = RNG.normal(size=(2, 3, 4)).astype(np.float32)
     (y,) = evaluate64(graph, [{"x": x}])[0]
     np.testing.assert_allclose(y.sum((1, 2)), 1.0)  # all axes from 1 on were one
+
+
+@pytest.mark.parametrize("fill", [-np.inf, np.finfo(np.float32).min, -1e30])
+def test_rows_that_an_attention_sees_nothing_of_are_what_the_runtime_gives(fill: float) -> None:
+    graph = model_of(
+        """<ir_version: 10, opset_import: ["": 23]>
+        g (float[1, 2, 3, 4] x, float[3, 3] m) => (float[1, 2, 3, 4] y)
+        { y = Attention(x, x, x, m) }"""
+    )
+    mask = np.zeros((3, 3), np.float32)
+    mask[1] = fill
+    feed = {"x": RNG.normal(size=(1, 2, 3, 4)).astype(np.float32), "m": mask}
+    (want,), (found,) = evaluate(pack(graph), [feed])[0], evaluate64(graph, [feed])[0]
+    np.testing.assert_allclose(found, want, atol=1e-6)
+    assert (want[0, 0, 1] == 0).all() == (fill < -1e38)
 
 
 def test_functions_of_the_model_are_computed() -> None:

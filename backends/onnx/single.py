@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from onnx.reference import ReferenceEvaluator
 
 from graphwright.backends.onnx.write import to_proto
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Attr, Graph, Header, Node, Value
 from graphwright.ir.ops import return_node
+from graphwright.ir.types import TensorType
 
 RANDOM = ("RandomNormal", "RandomUniform", "Multinomial", "Bernoulli")
 
@@ -25,11 +27,26 @@ def one_node(node: Node, attrs: Mapping[str, Attr], opset: int) -> Callable[...,
     names = list(evaluator.input_names)
 
     def compute(*operands: Any, **_: Any) -> tuple[Any, ...]:
-        given = [x for x in operands if x is not None]
+        given = [x for x in _hidden(node, operands) if x is not None]
         found = evaluator.run(None, dict(zip(names, given, strict=True)))
         return _placed(node, list(found))
 
     return compute
+
+
+def _hidden(node: Node, operands: Sequence[Any]) -> Sequence[Any]:
+    """The operands, with -inf for the lowest number of its type where that is an Attention's mask.
+
+    ONNX Runtime takes the two for the same, so that rows of nothing else give 0 and no average; in
+    float64 the lowest number of a narrow type would be one like any other.
+    """
+    if node.op.partition("@")[0] != "Attention" or len(operands) < 4 or operands[3] is None:
+        return operands
+    mask, type_ = np.asarray(operands[3]), getattr(node.inputs[3], "type", None)
+    if mask.dtype != np.float64 or not isinstance(type_, TensorType):
+        return operands
+    lowest = -65504.0 if type_.dtype == "f16" else float(np.finfo(np.float32).min)
+    return [*operands[:3], np.where(mask <= lowest, -np.inf, mask), *operands[4:]]
 
 
 def _evaluator(node: Node, attrs: Mapping[str, Attr], opset: int) -> ReferenceEvaluator:
