@@ -115,6 +115,11 @@ def test_a_wrong_rewrite_is_caught(name: str) -> None:
     assert not verdict.why.startswith("could not be checked")
 
 
+def test_an_approximation_is_held_to_ordinary_numbers() -> None:
+    close = fragment("Exp(x)", "Min(Exp(x), f32(90.0))", contract=Approximate("relative", 0.01))
+    assert Runtime().check(close)[0].ok
+
+
 def test_the_verdict_names_the_inputs() -> None:
     (verdict,) = Runtime().check(WRONG["axis"])
     assert "B=2, S=5" in verdict.why

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphwright.ir.contracts import Contract, Exact
+from graphwright.ir.contracts import Approximate, Contract, Exact, Tolerance
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph
 from graphwright.verification.arrays import Slot, largest, slots_of
@@ -136,7 +136,7 @@ class _Check:
         feeds = [feed for _, feed in made]
         gave = run_each(self.evaluate, graph, feeds) if alone else self.evaluate(graph, feeds)
         runs = [
-            Run(feed, outputs, numbers == "infinite")
+            Run(feed, outputs, numbers)
             for (numbers, feed), outputs in zip(made, gave, strict=True)
             if not isinstance(outputs, ModelError)
         ]
@@ -149,8 +149,7 @@ class _Check:
         names = [v.name for v in fragment.before.inputs]
         verdicts: list[Verdict] = []
         for run, after in runs:
-            finite = all(_is_finite(output) for output in run.before)
-            if run.infinite and not finite and not isinstance(fragment.contract, Exact):
+            if not _counts(run, fragment.contract):
                 continue
             feed = Feed(dict(zip(names, run.feed.values(), strict=True)), run.feed.about)
             found = worst(judged(fragment.contract, run.before, after, truth, feed))
@@ -165,11 +164,26 @@ class _Check:
 
 @dataclass(frozen=True)
 class Run:
-    """Inputs, and what the old part gave for them."""
+    """Inputs, what the old part gave for them, and of what kind their numbers are."""
 
     feed: Feed
     before: Outputs
-    infinite: bool
+    numbers: str
+
+
+def _counts(run: Run, contract: Contract) -> bool:
+    """Whether `contract` is to hold on these inputs.
+
+    What is close on data need not be at its edges; and what infinity becomes is promised only
+    where the bits are, or where it stays finite.
+    """
+    match contract:
+        case Exact():
+            return True
+        case Approximate():
+            return not run.numbers
+        case Tolerance():
+            return run.numbers != "infinite" or all(_is_finite(o) for o in run.before)
 
 
 def _refused(error: ModelError) -> Verdict:
@@ -191,7 +205,7 @@ def _separated(
         )
         for own, given, was, became in pieces:
             feed = Feed(dict(given), run.feed.about)
-            own.append((Run(feed, list(was), run.infinite), list(became)))
+            own.append((Run(feed, list(was), run.numbers), list(became)))
     return each
 
 
