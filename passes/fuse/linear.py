@@ -44,15 +44,14 @@ def fuse_linear(m: Match, op: Builder) -> Value:
     A matrix is written as Gemm, anything else as MatMul and Add. MatMul without a bias stays what
     it is: it would only be written as it was.
     """
-    shape = shape_of(m.w)
+    shape, dtype, transposed = shape_of(m.w), dtype_of(m.w), m.transposed or 0
     need(m.w.const is not None and shape and len(shape) == 2, "its weight is no constant matrix")
+    need(dtype in FLOATS, "its weight is of integers")
     assert shape is not None
-    need(dtype_of(m.w) in FLOATS, f"a weight of {dtype_of(m.w)}")
-    transposed = m.transposed or 0
-    bias = []
-    if m.b is not None:
-        bias = [parameter(op, m.b, TensorType(dtype_of(m.w), (shape[1 - transposed],)))]
-    return op.Linear(m.x, m.w, *bias, transposed=transposed)
+    if m.b is None:
+        return op.Linear(m.x, m.w, transposed=transposed)
+    bias = parameter(op, m.b, TensorType(dtype, (shape[1 - transposed],)))
+    return op.Linear(m.x, m.w, bias, transposed=transposed)
 
 
 flat = any_node(*VIEWS, of=x)
