@@ -241,6 +241,13 @@ class Graph:
         """Every node once, producers first, in the order of the source where that is legal."""
         return ordered(self.reachable())
 
+    def parts(self) -> Iterator[Graph]:
+        """This graph, and every body in it."""
+        yield self
+        for node in self.reachable():
+            for body in node.bodies.values():
+                yield from body.parts()
+
     def walk(self) -> Iterator[tuple[Graph, Node]]:
         """Every node here and in bodies, each with the graph it stands in."""
         for node in self.nodes():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,20 +41,13 @@ def run_groups(
     Without `check` every rewrite stays.
     """
     log = Log()
-    parts = list(_graphs(graph))
+    parts = list(graph.parts())
     for group in groups:
         for part in parts:
             # What was folded may tell more of the types that follow, and so let more rules fit.
             while _run_group(part, group, budget, check, log, progress) and retype(part):
                 pass
     return log
-
-
-def _graphs(graph: Graph) -> Iterator[Graph]:
-    yield graph
-    for node in graph.nodes():
-        for body in node.bodies.values():
-            yield from _graphs(body)
 
 
 def _run_group(

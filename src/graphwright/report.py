@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from graphwright.backends.onnx.expand import expansion
 from graphwright.backends.onnx.shape_lists import is_computed
 from graphwright.driver import Log
 from graphwright.ir.graph import Graph, Node
-from graphwright.ir.ops import return_node
-from graphwright.ir.order import reachable
+from graphwright.ir.types import TensorType
 from graphwright.passes.rewrite import Application
 from graphwright.verification.judge import Verdict
 from graphwright.verification.verify import Verification
@@ -92,19 +90,28 @@ def plain(value: Any) -> Any:
 
 def count_operators(graph: Graph) -> dict[str, int]:
     """How many nodes of each operator a file of `graph` has, in bodies too."""
-    found = Counter(op for _, node in graph.walk() for op in _written(node))
-    return dict(sorted(found.items()))
+    found: Counter[str] = Counter()
+    for part in graph.parts():
+        for node in part.reachable():
+            if node.op == "Linear":
+                found.update(_linear(node))
+            elif node.op != "Sizes":
+                found[node.op] += 1
+            elif is_computed(node):
+                found["Shape"] += 1
+    plain: Counter[str] = Counter()
+    for op, count in found.items():
+        plain[op.rpartition("::")[2].partition("@")[0]] += count
+    return dict(sorted(plain.items()))
 
 
-def _written(node: Node) -> Iterator[str]:
-    """The operators that a node is written in: some of ours are never nodes of a file."""
-    if node.op == "Sizes":
-        yield from ["Shape"] if is_computed(node) else []
-    elif node.op == "Linear":
-        _, result = expansion(node)
-        yield from (made.op for made in reachable([return_node([result], [""])])[:-1])
-    else:
-        yield node.op.rpartition("::")[2].partition("@")[0]
+def _linear(node: Node) -> list[str]:
+    """The operators that a Linear is written in."""
+    x = node.inputs[0]
+    added = ["Add"] if len(node.inputs) > 2 else []
+    if added and x is not None and isinstance(x.type, TensorType) and x.type.rank == 2:
+        return ["Gemm"]
+    return ["MatMul", *added, *(["Transpose"] if node.attrs["transposed"] else [])]
 
 
 def summarize(log: Log) -> tuple[list[RuleReport], list[LeftOut]]:
