@@ -109,7 +109,7 @@ def bisect(
         if not whole.runs:
             raise ModelError(whole.why)
         guilty = search.guilty()
-        alone = _alone(done[guilty], runtime)
+        alone = _alone(done[guilty], graph, runtime)
         found = _told(done[guilty], guilty, search.found[guilty + 1], alone)
         return Bisection(found, len(done), search.tried, whole)
 
@@ -151,8 +151,9 @@ class _Search:
         return bad - 1
 
 
-def _alone(application: Application, runtime: Runtime) -> Verdict:
-    (verdict,) = check_fragments([fragment(application)], runtime.evaluate, runtime.evaluate64)
+def _alone(application: Application, whole: Graph, runtime: Runtime) -> Verdict:
+    part = fragment(application, whole)
+    (verdict,) = check_fragments([part], runtime.evaluate, runtime.evaluate64)
     return verdict
 
 

@@ -18,6 +18,7 @@ from graphwright.verification.fragments import Fragment
 from graphwright.verification.judge import Verdict
 
 Check = Callable[[Sequence[Fragment]], Sequence[Verdict]]
+Judge = Callable[[Sequence[Application]], Sequence[Verdict | None]]
 Progress = Callable[[str], None]
 
 
@@ -42,16 +43,20 @@ def run_groups(
     """
     log = Log()
     parts = list(graph.parts())
+
+    def judge(done: Sequence[Application]) -> Sequence[Verdict | None]:
+        return check([fragment(a, graph) for a in done]) if check and done else [None] * len(done)
+
     for group in groups:
         for part in parts:
             # What was folded may tell more of the types that follow, and so let more rules fit.
-            while _run_group(part, group, budget, check, log, progress) and retype(part):
+            while _run_group(part, group, budget, judge, log, progress) and retype(part):
                 pass
     return log
 
 
 def _run_group(
-    graph: Graph, group: Group, budget: Budget, check: Check | None, log: Log, progress: Progress
+    graph: Graph, group: Group, budget: Budget, judge: Judge, log: Log, progress: Progress
 ) -> bool:
     """Apply one group to one graph; whether rewrites were kept after which more may be known."""
     banned: Banned = {(a.rule, a.change.old) for a, _ in log.left_out}
@@ -59,22 +64,20 @@ def _run_group(
     while True:
         progress(f"{group.name}: rewriting")
         done = rewrite(graph, group, budget, banned)
-        if check is None or not done:
-            log.kept += [(a, None) for a in done]
-            return any(_tells_more(a) for a, _ in log.kept[before:])
         progress(f"{group.name}: checking {len(done)} rewrites")
-        verdicts = check([fragment(a) for a in done])
-        bad = [i for i, v in enumerate(verdicts) if not v.ok]
-        first = bad[0] if bad else len(done)
-        log.kept += zip(done[:first], verdicts[:first], strict=True)
-        for application, verdict in zip(done[:first], verdicts[:first], strict=True):
+        judged = list(zip(done, judge(done), strict=True))
+        bad = [i for i, (_, verdict) in enumerate(judged) if verdict is not None and not verdict.ok]
+        good = judged[: bad[0]] if bad else judged
+        log.kept += good
+        for application, verdict in good:
             _note_distance(application, verdict)
         if not bad:
             return any(_tells_more(a) for a, _ in log.kept[before:])
-        undo(done[first:])
-        for i in bad:
-            banned.add((done[i].rule, done[i].change.old))
-            log.left_out.append((done[i], verdicts[i]))
+        undo(done[bad[0] :])
+        for application, verdict in (judged[i] for i in bad):
+            assert verdict is not None
+            banned.add((application.rule, application.change.old))
+            log.left_out.append((application, verdict))
 
 
 def _tells_more(application: Application) -> bool:
@@ -84,22 +87,29 @@ def _tells_more(application: Application) -> bool:
     return is_sharper(new.type, old.type)
 
 
-def _note_distance(application: Application, verdict: Verdict) -> None:
+def _note_distance(application: Application, verdict: Verdict | None) -> None:
     """Let what was made say how far it is from what it was made of, in all."""
+    if verdict is None:
+        return
     apart = [n.origin.distance for n in application.matched if n.origin.distance is not None]
     apart += [0.0 if verdict.distance is None else verdict.distance.max_abs]
     for node in application.made:
         node.origin = replace(node.origin, distance=max(apart))
 
 
-def fragment(application: Application) -> Fragment:
-    """The part that a rewrite replaced and what it put there, as graphs of the same inputs."""
+def fragment(application: Application, whole: Graph) -> Fragment:
+    """The part that a rewrite replaced and what it put there, as graphs of the same inputs.
+
+    They are written as the `whole` model is: in its opsets, with its functions.
+    """
     old, new = application.change.old, application.change.new
     leaves = [v for v in application.leaves if v.const is None]
     before = cut([old], leaves, name="before", reads=application.reads)
     after = cut([new], leaves, name="after", reads=application.reads)
     sizes = _sizes(after.nodes())
+    header = None if whole.header is None else replace(whole.header, source=None)
     for part in (before, after):
+        part.header, part.functions = header, whole.functions
         if sizes:
             # An input that nobody reads, whose shape says what the symbols are.
             part.inputs = (*part.inputs, Value(TensorType("bool", sizes), name="sizes"))
