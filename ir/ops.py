@@ -190,11 +190,17 @@ RANDOM = frozenset(
 )
 
 
+def _trains(node: Node) -> bool:
+    """Whether it is a Dropout that drops at random, as far as that is known."""
+    mode = node.inputs[2] if node.op == "Dropout" and len(node.inputs) > 2 else None
+    return mode is not None and scalar(mode) != 0
+
+
 def is_pure(node: Node) -> bool:
     """Whether running it twice, or not at all, makes no difference but to those who read it.
 
     Of operators of foreign domains that is not known, so they are not.
     """
-    if "::" in node.op or node.op.partition("@")[0] in RANDOM:
+    if "::" in node.op or node.op.partition("@")[0] in RANDOM or _trains(node):
         return False
     return all(is_pure(n) for body in node.bodies.values() for n in body.reachable())
