@@ -7,21 +7,22 @@ import numpy as np
 from graphwright.ir.const import Array, Const
 from graphwright.ir.graph import Value
 from graphwright.ir.types import NUMPY, TensorType
-from graphwright.passes.rule import Builder, need
+from graphwright.passes.rule import Builder, NoMatch, need
+from graphwright.passes.shapes import shape_of
 
 
-def parameter(op: Builder, value: Value, kind: TensorType) -> Value:
-    """`value` as a tensor of type `kind`, which it may have but for axes of 1 in front.
+def parameter(op: Builder, value: Value, kind: TensorType, beside: Value) -> Value:
+    """`value`, which meets `beside` element by element, as a tensor of type `kind`.
 
-    A constant that is smaller is repeated, and one of another element type converted, if that
-    changes no number. Refuses where that is impossible or where the model would grow too much.
+    It may have axes of 1 in front, but not more axes than `beside`. A constant that is smaller is
+    repeated, and one of another element type converted, if that changes no number. Refuses where
+    that is impossible or where the model would grow too much.
     """
     if value.type == kind:
         return value
-    const = value.const
-    if const is None:
-        need(False, f"{value.type} is no {kind}")
-    assert const is not None
+    const, shape = value.const, shape_of(beside)
+    if const is None or shape is None or len(const.type.shape or ()) > len(shape):
+        raise NoMatch(f"{value.type} is no {kind}")
     made = _converted(const, kind)
     freed = const.type.nbytes if len(value.uses) == 1 else 0
     need(op.budget.afford((kind.nbytes or 0) - (freed or 0)), "the model would grow too much")

@@ -22,7 +22,7 @@ SUM_OPS = frozenset({"Add", "Sub", "Neg", "Mul"})  # Mul by -1 is a sign
 
 def number(value: Value | None, beside: Value | None = None) -> float | None:
     """The number in a constant of one element that does not raise the rank of what it meets."""
-    if value is None or value.const is None:
+    if value is None or value.const is None or any(d != 1 for d in value.const.type.shape or ()):
         return None
     found = _number(value.const)
     if found is None or beside is None:
@@ -34,7 +34,7 @@ def number(value: Value | None, beside: Value | None = None) -> float | None:
 
 @lru_cache(maxsize=1 << 14)
 def _number(const: Const) -> float | None:
-    if const.type.dtype == "str" or any(d != 1 for d in const.type.shape or ()):
+    if const.type.dtype == "str":
         return None
     found = const.load().reshape(-1)[0].item()
     return None if isinstance(found, complex) else float(found)

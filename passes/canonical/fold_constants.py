@@ -50,7 +50,9 @@ def fold_constants(m: Match, op: Builder) -> Value:
     not stored twice. Weights that are quantized stay so.
     """
     kind, freed = m.root.type, _freed(m.node)
-    size = kind.nbytes if isinstance(kind, TensorType) else None
+    if not isinstance(kind, TensorType):
+        raise NoMatch("its type is not known, or no tensor's")
+    size = kind.nbytes
     need((size or 0) <= LARGEST, f"the result is larger than {LARGEST >> 20} MiB")
     need((size or 0) - freed <= op.budget.spare, "the model would grow too much")
     try:

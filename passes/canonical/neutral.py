@@ -10,7 +10,7 @@ from graphwright.passes.application import any_node
 from graphwright.passes.pattern import Neg, Not, Where, var
 from graphwright.passes.readings import number
 from graphwright.passes.rule import Builder, Exact, Example, Match, need, rule
-from graphwright.passes.shapes import dtype_of
+from graphwright.passes.shapes import dtype_of, same_shape
 
 x, y, test = var("x"), var("y"), var("test")
 NEUTRAL = {"Mul": 1, "Div": 1, "Pow": 1, "Sub": 0, "And": 1, "Or": 0, "Xor": 0}
@@ -77,9 +77,12 @@ def drop_double_negation(m: Match, op: Builder) -> Value:
     Example("t: bool[B], x: f32[B]", "Tanh(Where(t, x, x))", "Tanh(x)"),
     Example("x: f32[B], y: f32[B]", "Tanh(Where(bool(True), x, y))", "Tanh(x)"),
     Example("t: bool[B], x: f32[B], y: f32[B]", "Where(t, x, y)", because="differ"),
+    Example("x: f32[1], y: f32[...]", "Where(bool(True), x, y)", because="larger shape"),
 )
 def drop_where(m: Match, op: Builder) -> Value:
     """Where(test, x, x)  ->  x, and Where(true, x, y)  ->  x"""
     chosen = number(m.test)
     need(m.x is m.y or chosen is not None, "its branches differ and its test is not constant")
-    return m.y if chosen == 0 else m.x
+    kept: Value = m.y if chosen == 0 else m.x
+    need(same_shape(kept, m.root), "what is chosen may be repeated to a larger shape")
+    return kept

@@ -63,6 +63,7 @@ V = "v = ReduceMean(d * d, axes=(-1,), keepdims=1) + 0.0078125\n"
         "d / Sqrt(ReduceMean(d * d, axes=(1,), keepdims=1) + 0.00001) * g",
         because="not the last ones",
     ),
+    Example("x: f64[B, 64]", f"{D}{V}d / Sqrt(v)", because="computes in float32"),
 )
 def fuse_layer_norm(m: Match, op: Builder) -> Value:
     """gamma * (x - mean x) / sqrt(mean (x - mean x)^2 + eps) + beta  ->  LayerNormalization(x)

@@ -50,7 +50,7 @@ def fuse_linear(m: Match, op: Builder) -> Value:
     assert shape is not None
     if m.b is None:
         return op.Linear(m.x, m.w, transposed=transposed)
-    bias = parameter(op, m.b, TensorType(dtype, (shape[1 - transposed],)))
+    bias = parameter(op, m.b, TensorType(dtype, (shape[1 - transposed],)), m.x)
     return op.Linear(m.x, m.w, bias, transposed=transposed)
 
 

@@ -38,8 +38,8 @@ def narrowed(p: Pattern) -> Pattern:
 
 def parameters(m: Match, op: Builder) -> dict[str, Any]:
     """The axis, epsilon and so on that the match says, as attributes. Refuses what has none."""
-    shape = shape_of(m.x)
-    need(shape is not None, "the rank of x is not known")
+    need(shape_of(m.x) is not None, "the rank of x is not known")
+    need(dtype_of(m.x) != "f64", "the operator computes in float32, and x is of float64")
     need(m.axes == tuple(range(m.axes[0], 0)), f"the axes {m.axes} are not the last ones")
     if m.n is not None:
         count = count_along(m.x, m.axes)
@@ -56,6 +56,6 @@ def shaped(op: Builder, m: Match, value: Value | None) -> Value:
     assert shape is not None
     kind = TensorType(dtype_of(m.x), shape[m.axes[0] :])
     if value is not None:
-        return parameter(op, value, kind)
+        return parameter(op, value, kind, m.x)
     count_along(m.x, m.axes)
     return op.budget.ones(kind)
