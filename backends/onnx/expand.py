@@ -80,14 +80,6 @@ def _trailing(x: Value, axis: int) -> tuple[int, ...]:
     return tuple(range(axis, 0))
 
 
-def linear(x: Value, w: Value, b: Value | None = None, transposed: int = 0) -> Value:
-    """The function x @ w + b: one Gemm for a matrix, else MatMul and Add."""
-    if b is not None and isinstance(x.type, TensorType) and x.type.rank == 2:
-        return _op("Gemm", x, w, b, alpha=1.0, beta=1.0, transA=0, transB=transposed)
-    y = _op("MatMul", x, _op("Transpose", w, perm=(1, 0)) if transposed else w)
-    return y if b is None else _op("Add", y, b)
-
-
 def softmax(x: Value, axis: int, op: str = "Softmax") -> Value:
     """Softmax over an axis that is brought to the end, and back."""
     rank = x.type.rank if isinstance(x.type, TensorType) else None
@@ -111,7 +103,6 @@ BODIES: dict[str, Body] = {
     "Swish": swish,
     "LayerNormalization": layer_norm,
     "RMSNormalization": rms_norm,
-    "Linear": linear,
 }
 
 LATER = {"LayerNormalization": 17, "RMSNormalization": 23, "Gelu": 20, "Swish": 24}
@@ -132,7 +123,7 @@ def is_written_out(node: Node, own: int, opset: int) -> bool:
     if own < 13 <= opset and node.op not in BODIES and _name(node) in FLATTENING:
         return True
     if node.op not in ("Softmax", "LogSoftmax") or opset >= 13:
-        return node.op == "Linear"
+        return False
     x, axis = node.inputs[0], node.attrs["axis"]
     rank = x.type.rank if x is not None and isinstance(x.type, TensorType) else None
     return axis != -1 and (rank is None or axis != rank - 1)

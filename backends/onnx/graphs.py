@@ -16,6 +16,7 @@ from graphwright.backends.onnx.signature import carry_graph, write_inputs, write
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.ops import OPS, constant, return_node
 from graphwright.ir.order import reachable
+from graphwright.ir.types import TensorType
 
 
 def write_graph(graph: Graph, draft: Draft) -> None:
@@ -69,6 +70,9 @@ def write_node(node: Node, draft: Draft) -> None:
         if is_computed(node):
             names[node.outputs[0]] = draft.name(write_sizes(node.attrs["dims"], draft, splice))
         return
+    if node.op == "Linear":
+        write_linear(node, draft)
+        return
     own, opset = draft.model.own, draft.model.opset
     later = is_later(node, opset)
     if later and draft.model.has_functions:
@@ -81,6 +85,24 @@ def write_node(node: Node, draft: Draft) -> None:
         splice(result, draft, node)
     else:
         _write_form(node, draft)
+
+
+def write_linear(node: Node, draft: Draft) -> None:
+    """Write x @ w + b: one Gemm for a matrix, else MatMul and Add. Models are full of these."""
+    x, w, *b = (draft.name(value) for value in node.inputs)
+    result, transposed = draft.scope.names[node.outputs[0]], node.attrs["transposed"]
+    x_type = node.inputs[0].type if node.inputs[0] is not None else None
+    if b and isinstance(x_type, TensorType) and x_type.rank == 2:
+        attrs = {"transB": 1} if transposed else {}
+        draft.append("Gemm", "", [x, w, *b], [result], attrs, node)
+        return
+    if transposed:
+        given, w = w, draft.scope.fresh("Transpose")
+        draft.append("Transpose", "", [given], [w], {"perm": (1, 0)}, node)
+    product = draft.scope.fresh("MatMul") if b else result
+    draft.append("MatMul", "", [x, w], [product], {}, node)
+    if b:
+        draft.append("Add", "", [product, *b], [result], {}, node)
 
 
 def splice(result: Value, draft: Draft, of: Node | None = None) -> None:
