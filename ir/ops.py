@@ -201,6 +201,8 @@ def is_pure(node: Node) -> bool:
 
     Of operators of foreign domains that is not known, so they are not.
     """
+    if node.op in OPS:
+        return True
     if "::" in node.op or node.op.partition("@")[0] in RANDOM or _trains(node):
         return False
     return all(is_pure(n) for body in node.bodies.values() for n in body.reachable())
