@@ -125,11 +125,13 @@ class _Run:
                 continue
             before = len(self.done)
             self._visit(node)
-            for application in self.done[before:]:
-                made = self._tried(application.made)
-                following += made if self.group.producers_first else reversed(made)
-            if self._is_read(node):
-                following.append(node)
+            if len(self.done) > before:
+                for application in self.done[before:]:
+                    made = self._tried(application.made)
+                    following += made if self.group.producers_first else reversed(made)
+                if not self._is_read(node):
+                    continue
+            following.append(node)
         return following
 
     def _next(self, nodes: list[Node], before: int) -> list[Node]:
@@ -170,9 +172,10 @@ class _Run:
             found: dict[Value, list[Pattern]] = {}
             for option in options:
                 for value in option.climb(node, memo):
-                    found.setdefault(value, []).append(option)
+                    if value.uses:
+                        found.setdefault(value, []).append(option)
             for root in reversed(found):  # the farthest first
-                if root.uses and self._try(rule, root, found[root]):
+                if self._try(rule, root, found[root]):
                     if not self._is_read(node):
                         return
                     memo = {}

@@ -20,6 +20,8 @@ ONE_SIDED = frozenset({"Div", "Pow", "Sub"})
 def _operand(node: Node) -> Value | None:
     """The operand that comes out as it goes in, if the other one is neutral."""
     a, b = node.inputs
+    if a is None or b is None or (a.const is None and b.const is None):
+        return None
     neutral = NEUTRAL.get(node.op, 0)
     for kept, other in ((a, b), (b, a)):
         found = number(other, kept)
