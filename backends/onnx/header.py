@@ -14,6 +14,7 @@ from graphwright.ir.dims import Sym, sym
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Header, Value
 from graphwright.ir.types import TensorType
+from graphwright.ir.wire import framed
 
 DOMAIN = "graphwright"
 FUNCTIONS_SINCE = 8  # the first IR version that has model-local functions
@@ -138,7 +139,9 @@ def carry(source: Message, target: Message, but: set[str]) -> None:
             continue
         if isinstance(value, Message):
             getattr(target, about.name).CopyFrom(value)
-        elif isinstance(value, str | bytes | int | float):
+        elif isinstance(value, bytes):  # text that is not UTF-8, which protobuf takes unasked
+            target.MergeFromString(framed(about.number, len(value)) + value)
+        elif isinstance(value, str | int | float):
             setattr(target, about.name, value)
         else:
             getattr(target, about.name).extend(value)

@@ -7,6 +7,7 @@ import sys
 import onnx
 from onnx import numpy_helper
 
+from graphwright.backends.onnx.header import carry
 from graphwright.ir.const import Array, Const
 from graphwright.ir.dims import Sym
 from graphwright.ir.types import BITS, OptionalType, SequenceType, TensorType, Type
@@ -38,20 +39,19 @@ def tensor_of(const: Const, name: str) -> onnx.TensorProto:
     return tensor
 
 
+DATA = {
+    *("raw_data", "float_data", "double_data", "int32_data", "int64_data", "uint64_data"),
+    *("string_data", "external_data", "data_location"),
+}
+
+
 def header_of(const: Const, name: str) -> onnx.TensorProto:
     """The tensor of a constant without its data, and without any word on where that lies."""
-    payload = const.payload
-    if not isinstance(payload, onnx.TensorProto):
-        tensor = _described(const.type)
-    elif const.where is not None:
+    if isinstance(const.payload, onnx.TensorProto):
         tensor = onnx.TensorProto()
-        tensor.CopyFrom(payload)
-        tensor.ClearField("external_data")
-        tensor.ClearField("data_location")
+        carry(const.payload, tensor, DATA)
     else:
         tensor = _described(const.type)
-        tensor.doc_string = payload.doc_string
-        tensor.metadata_props.extend(payload.metadata_props)
     tensor.name = name
     return tensor
 

@@ -11,6 +11,7 @@ import onnx
 from graphwright.frontends.onnx.external import take_in, tensors_in
 from graphwright.frontends.onnx.scope import Reader
 from graphwright.frontends.onnx.tensors import const_of, sparse_const
+from graphwright.frontends.onnx.text import NOT_TEXT
 from graphwright.ir.const import Const, from_array
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Attr, AttrRef, Carried
@@ -39,6 +40,8 @@ def read_attributes(proto: onnx.NodeProto, reader: Reader) -> tuple[dict[str, At
             for tensor in tensors_in(attr):
                 take_in(tensor, reader.folder)
             found[attr.name] = _carried(attr)
+    if any(type(attr.name) is not str for attr in proto.attribute):
+        raise ModelError(NOT_TEXT)
     if len(found) + bodied < len(proto.attribute):
         _refuse_twins(proto)
     return found, bodied

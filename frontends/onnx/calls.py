@@ -8,6 +8,7 @@ from typing import TypeAlias
 import onnx
 
 from graphwright.frontends.onnx.attributes import BODIES
+from graphwright.frontends.onnx.text import NOT_TEXT
 from graphwright.ir.errors import ModelError
 
 STANDARD = ("", "ai.onnx")
@@ -15,7 +16,9 @@ Key: TypeAlias = tuple[str, str, str]
 
 
 def domain_of(said: str) -> str:
-    """A domain by its one name: ONNX's own has two."""
+    """A domain by its one name: ONNX's own has two. Raises ModelError for what is no text."""
+    if not isinstance(said, str):
+        raise ModelError(NOT_TEXT)
     return "" if said in STANDARD else said
 
 

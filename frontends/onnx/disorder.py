@@ -63,4 +63,4 @@ def needed(proto: onnx.NodeProto) -> list[str]:
 
 def label(proto: onnx.NodeProto) -> str:
     """How messages call a node."""
-    return proto.name or f"{proto.op_type} of {', '.join(proto.output)}"
+    return proto.name or f"{proto.op_type} of {', '.join(map(str, proto.output))}"

@@ -14,6 +14,7 @@ from graphwright.frontends.onnx.inlining import inline_functions
 from graphwright.frontends.onnx.read import read_function, read_graph
 from graphwright.frontends.onnx.scope import Reader
 from graphwright.frontends.onnx.shapes import dims_of, fix_shapes
+from graphwright.frontends.onnx.text import NOT_TEXT, texts_in
 from graphwright.frontends.onnx.wire import skeleton
 from graphwright.ir.const import FileSlice
 from graphwright.ir.errors import ModelError
@@ -51,7 +52,11 @@ def load(
             fix_shapes(model, shapes or {})
             return from_proto(model, Folder(path.parent, path), weights, freeze=freeze)
         except ModelError as error:
-            raise ModelError(f"{path}: {error}") from None
+            raise ModelError(f"{path}: {' '.join(str(error).split())}") from None
+        except (TypeError, AttributeError, UnicodeDecodeError):
+            if all(isinstance(text, str) for text in texts_in(model)):
+                raise
+            raise ModelError(f"{path}: {NOT_TEXT}") from None
 
 
 def from_proto(

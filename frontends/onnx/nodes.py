@@ -12,6 +12,7 @@ from graphwright.frontends.onnx.disorder import in_order, label, needed
 from graphwright.frontends.onnx.forms import normal
 from graphwright.frontends.onnx.inference import inferred
 from graphwright.frontends.onnx.scope import Reader, Scope
+from graphwright.frontends.onnx.text import NOT_TEXT
 from graphwright.frontends.onnx.types import type_of
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Attr, Graph, Node, Origin, Value
@@ -73,6 +74,8 @@ class NodeReader:
             op = f"{domain}::{op}" + (f":{proto.overload}" if proto.overload else "")
         outputs = self._outputs(proto, names, op, inputs, attrs)
         name = proto.name
+        if type(name) is not str or type(op) is not str:
+            raise ModelError(NOT_TEXT)
         origin = _origin(proto, name or (names[0] if names else op))
         place = float(len(self.nodes))
         read = (op, tuple(inputs), attrs, outputs, captures, bodies, origin, name, place, proto)
@@ -100,8 +103,8 @@ class NodeReader:
         values = self.scope.values
         outputs: list[Value] = []
         for name, type_ in zip(names, types, strict=True):
-            if name in values:
-                self.scope.add(name, values[name], f"the node '{label(proto)}'")
+            if name in values or type(name) is not str:
+                self.scope.add(name, Value(), f"the node '{label(proto)}'")
             value = Value(type_, name=name) if name else Value()
             outputs.append(value)
             if name:

@@ -40,7 +40,7 @@ def read_graph(
     names = [info.name for info in proto.output]
     captured = tuple(scope.captured.values())
     graph = Graph(
-        proto.name,
+        proto.name if isinstance(proto.name, str) else "",
         (*inputs, *(inside for _, inside in captured)),
         return_node(outputs, names if outer is None else _told_apart(names)),
         settled(nodes.nodes),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from graphwright.frontends.onnx.external import Folder
+from graphwright.frontends.onnx.text import NOT_TEXT
 from graphwright.ir.const import FileSlice
 from graphwright.ir.dims import Dim, sym
 from graphwright.ir.errors import ModelError
@@ -43,7 +44,7 @@ class Reader:
 
     def promised(self, name: str, axis: int) -> Dim:
         """A size of a graph's input: equal names are equal sizes."""
-        return sym(name) if name else self.unknown(name, axis)
+        return sym(name) if name and isinstance(name, str) else self.unknown(name, axis)
 
 
 class Scope:
@@ -56,6 +57,8 @@ class Scope:
 
     def add(self, name: str, value: Value, what: str) -> None:
         """Define a name; ModelError when it is defined already."""
+        if not isinstance(name, str):
+            raise ModelError(NOT_TEXT)
         if name in self.values:
             raise ModelError(
                 f"the name '{name}' is given twice in one graph, the second time to {what}"
