@@ -43,8 +43,9 @@ def session(packed: Packed, *, optimized: bool = False, threads: int = 0) -> ort
 
 def run(running: ort.InferenceSession, feed: Feed) -> list[Any]:
     """The outputs for one set of inputs. Raises ModelError when the run fails."""
-    given = {i.name: feed[i.name] for i in running.get_inputs() if feed.get(i.name) is not None}
-    foreign = any(is_foreign(each.type) for each in (*running.get_inputs(), *running.get_outputs()))
+    inputs = [*running.get_inputs(), *running.get_overridable_initializers()]
+    given = {i.name: feed[i.name] for i in inputs if feed.get(i.name) is not None}
+    foreign = any(is_foreign(each.type) for each in (*inputs, *running.get_outputs()))
     try:
         if not foreign:
             return list(running.run(None, given))

@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, BinaryIO
 
@@ -45,7 +46,8 @@ class Worker:
             child.wait()
             for pipe in (child.stdin, child.stdout):
                 if pipe is not None:
-                    pipe.close()
+                    with suppress(BrokenPipeError):  # of what was not sent any more
+                        pipe.close()
 
     def evaluate(
         self, packed: Packed, feeds: Sequence[Any], optimized: bool = False
@@ -82,7 +84,8 @@ class Worker:
     def _started(self) -> subprocess.Popen[bytes]:
         if self.child is None:
             self.child = subprocess.Popen(
-                [sys.executable, "-m", "graphwright.backends.ort.worker"],
+                # -P: what lies in the folder that it is started from is not imported.
+                [sys.executable, "-P", "-m", "graphwright.backends.ort.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

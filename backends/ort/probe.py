@@ -1,0 +1,99 @@
+"""What the installed ONNX Runtime can do, learnt by trying it."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx.helper import make_opsetid, make_tensor_value_info
+
+from graphwright.backends.onnx.tensors import NUMBERS
+from graphwright.backends.ort.pack import Packed
+from graphwright.backends.ort.worker import Worker
+from graphwright.ir.errors import ModelError
+from graphwright.ir.types import NUMPY
+
+SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
+    "BiasGelu": ((2, 4), (4,)),
+    "FastGelu": ((2, 4), (4,)),
+    "LayerNormalization": ((2, 4), (4,), (4,)),
+    "RMSNormalization": ((2, 4), (4,)),
+    "SimplifiedLayerNormalization": ((2, 4), (4,)),
+    "SkipLayerNormalization": ((2, 3, 4), (2, 3, 4), (4,), (4,)),
+    "Attention": ((1, 2, 3, 4), (1, 2, 3, 4), (1, 2, 3, 4)),
+    "MatMul": ((2, 4), (4, 3)),
+    "FusedMatMul": ((2, 4), (4, 3)),
+}
+"""The shapes of what operators read that are not content with one matrix."""
+
+OLDEST_IR = 3
+KNOWN: dict[tuple[str, ...], bool] = {}
+
+
+def supports(
+    op: str,
+    domain: str = "",
+    opset: int = 21,
+    dtype: str = "f32",
+    *,
+    worker: Worker | None = None,
+) -> bool:
+    """Whether the installed runtime runs an operator of a domain in a model of ONNX's `opset`.
+
+    It is asked once, in a child process; `worker` is one that is running already.
+    """
+    key = (runtime_version(), op, domain, str(opset), dtype)
+    if key not in KNOWN:
+        if worker is not None:
+            KNOWN[key] = _runs(worker, op, domain, opset, dtype)
+        else:
+            with Worker() as own:
+                KNOWN[key] = _runs(own, op, domain, opset, dtype)
+    return KNOWN[key]
+
+
+def runtime_version() -> str:
+    """The version of the installed ONNX Runtime; "" where that is not told."""
+    for name in ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino"):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return ""
+
+
+def _runs(worker: Worker, op: str, domain: str, opset: int, dtype: str) -> bool:
+    try:
+        worker.evaluate(Packed(_one_node(op, domain, opset, dtype)), [_feed(op, dtype)])
+    except ModelError:
+        return False
+    return True
+
+
+def _one_node(op: str, domain: str, opset: int, dtype: str) -> bytes:
+    shapes = SHAPES.get(op, ((2, 4),))
+    names = [f"x{i}" for i in range(len(shapes))]
+    graph = onnx.GraphProto(name="probe")
+    graph.node.add(op_type=op, domain=domain, input=names, output=["y"])
+    for name, shape in zip(names, shapes, strict=True):
+        graph.input.append(make_tensor_value_info(name, NUMBERS[dtype], shape))
+    graph.output.add(name="y")
+    model = onnx.ModelProto(ir_version=_ir_version(opset))
+    model.graph.CopyFrom(graph)
+    model.opset_import.append(make_opsetid("", opset))
+    if domain:
+        model.opset_import.append(make_opsetid(domain, 1))
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def _ir_version(opset: int) -> int:
+    known = onnx.helper.OP_SET_ID_VERSION_MAP
+    return max(known.get(("ai.onnx", opset), onnx.IR_VERSION), OLDEST_IR)
+
+
+def _feed(op: str, dtype: str) -> dict[str, Any]:
+    shapes = SHAPES.get(op, ((2, 4),))
+    return {f"x{i}": np.ones(shape).astype(NUMPY[dtype]) for i, shape in enumerate(shapes)}
