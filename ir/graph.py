@@ -138,7 +138,7 @@ class Node:
         """Forget this node's reads, since nothing reads it any more; it keeps its inputs."""
         for index, value in enumerate(self.operands()):
             if value is not None:
-                value.uses.pop(Use(self, index), None)
+                value.uses.pop((self, index), None)  # type: ignore[call-overload]  # equals the Use
 
     def set_input(self, index: int, new: Value | None) -> None:
         """Read `new` at `index`; inputs come first, then captures."""
@@ -250,10 +250,9 @@ class Graph:
 
     def walk(self) -> Iterator[tuple[Graph, Node]]:
         """Every node here and in bodies, each with the graph it stands in."""
-        for node in self.nodes():
-            yield self, node
-            for body in node.bodies.values():
-                yield from body.walk()
+        for part in self.parts():
+            for node in part.nodes():
+                yield part, node
 
     def replace(self, old: Value, new: Value, keep: Collection[Node] = ()) -> Change:
         """Make the readers of `old`, but those in `keep`, read `new`; let go of what nothing reads.

@@ -13,6 +13,7 @@ from graphwright.passes.readings import (
     SUM_OPS,
     Part,
     Reading,
+    is_negative,
     products,
     sums,
     tops,
@@ -51,6 +52,7 @@ class Product(Pattern):
             self._take(arg)
         self.terms.sort(key=lambda term: -term[0].depth)  # what fits seldom is tried first
         self.depth = max((p.depth for p, _ in self.terms), default=0)
+        self.weights = sorted(weight for _, weight in self.terms)
         anchored = [p for p, _ in self.terms if p.anchors and "*" not in p.anchors]
         self.within = anchored[0] if anchored else None
         self.anchors = self.within.anchors if self.within else frozenset()
@@ -94,6 +96,10 @@ class Product(Pattern):
         """What constants are compared in units of."""
         return 1.0
 
+    def weighs(self, parts: tuple[Part, ...]) -> bool:
+        """Whether the exponents may be the wanted ones."""
+        return sorted([w for _, w in parts]) == self.weights
+
     def may(self, value: Value) -> bool:
         """Whether the value is joined of several, where several are wanted."""
         if len(self.terms) < 2:
@@ -107,7 +113,7 @@ class Product(Pattern):
             return
         count = len(self.terms)
         for found, parts in self.readings(value, count):
-            if len(parts) != count:
+            if len(parts) != count or not self.weighs(parts):
                 continue
             rest = self.rest(found) * sign
             if self.scalar:
@@ -173,6 +179,12 @@ class Sum(Product):
     def slack(self) -> float:
         """What constants are compared in units of."""
         return max(1.0, abs(self.const))
+
+    def weighs(self, parts: tuple[Part, ...]) -> bool:
+        """Whether the signs may be the wanted ones, where negative factors may turn some."""
+        return sorted([w for _, w in parts]) == self.weights or any(
+            is_negative(value) for value, _ in parts
+        )
 
     def pair(
         self, pattern: Pattern, weight: float, value: Value, w: float, env: Env

@@ -47,3 +47,9 @@ DEFAULT: tuple[Group, ...] = (
     ),
 )
 """The groups of a default run, each to its fixed point; every rule in it is lossless."""
+
+LOWER: dict[str, tuple[Group, ...]] = {
+    "onnx": (),
+    "ort": (_group("lower", "lower-gelu", "lower-swish"),),
+}
+"""The groups that follow, by target: `onnx` is for any runtime, `ort` for ONNX Runtime alone."""

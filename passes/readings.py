@@ -158,6 +158,19 @@ def _terms(node: Node, sign: float, room: int) -> Iterator[Reading]:
                 yield ca + cb, ta + tb
 
 
+def is_negative(value: Value) -> bool:
+    """Whether a product may have a negative constant among its factors, deep inside or not."""
+    node = value.producer
+    if node is None or node.op not in PRODUCT_OPS:
+        return False
+    if node.op in ("Neg", "Sub"):
+        return node.op == "Neg" or number(node.inputs[0]) == 0
+    for factor in node.inputs:
+        if factor is not None and ((number(factor) or 0) < 0 or is_negative(factor)):
+            return True
+    return False
+
+
 def _raises_rank(a: Value, b: Value) -> bool:
     """Whether one is a number written with more axes than the other has: then it is no number."""
     return (number(a) is not None and number(a, b) is None) or (

@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from textwrap import dedent
 from typing import Any
 
@@ -109,18 +109,19 @@ class Builder:
         if not name[:1].isupper():
             raise AttributeError(name)
 
-        def make(*inputs: Value | float | None, **attrs: Attr) -> Value:
-            if self.origin is None:
-                self.origin = Origin.of(self.match.nodes(), self.rule)
-            place = self.match.node.place
-            try:
-                node = node_of(name, inputs, attrs, origin=self.origin, place=place)
-            except TypeError as error:
-                raise NoMatch(f"it cannot be built: {error}") from None
-            self.made.append(node)
-            return node.outputs[0]
+        return partial(self.call, name)
 
-        return make
+    def call(self, op: str, *inputs: Value | float | None, **attrs: Attr) -> Value:
+        """What an operator gives, of any name: `op.call("com.microsoft::Gelu", x)`."""
+        if self.origin is None:
+            self.origin = Origin.of(self.match.nodes(), self.rule)
+        place = self.match.node.place
+        try:
+            node = node_of(op, inputs, attrs, origin=self.origin, place=place)
+        except TypeError as error:
+            raise NoMatch(f"it cannot be built: {error}") from None
+        self.made.append(node)
+        return node.outputs[0]
 
     def discard(self, wanted: Value | None = None) -> None:
         """Undo the making of all that `wanted` does not need, so that it leaves no trace."""
@@ -135,12 +136,15 @@ class Budget:
     """What rules may spend on the model at hand, and what they may know of it.
 
     `evaluate` computes a node whose inputs are all constants, or raises ModelError; `spare` is by
-    how many bytes the model may still grow; `sizes` are the names of sizes of the model's inputs.
+    how many bytes the model may still grow; `sizes` names the sizes of the model's inputs; `opset`
+    is the model's; `supports(op, dtype)` says whether the target runs an operator.
     """
 
     evaluate: Evaluate
     spare: int = 1 << 16
     sizes: frozenset[str] = frozenset()
+    opset: int = 0
+    supports: Callable[[str, str], bool] = lambda op, dtype: True
     made: dict[TensorType, Value] = field(default_factory=dict)
 
     def ones(self, kind: TensorType) -> Value:
@@ -248,11 +252,9 @@ def sweep(
 def _add(made: Rule | Sweep, module: str) -> None:
     before = RULES.get(made.name)
     if before is not None:
-        owner = before.build if isinstance(before, Rule) else before.run
-        if owner.__module__ != module:
-            raise ValueError(
-                f"two rules are called {made.name}: in {owner.__module__} and {module}"
-            )
+        owner = (before.build if isinstance(before, Rule) else before.run).__module__
+        if owner != module:
+            raise ValueError(f"two rules are called {made.name}: in {owner} and {module}")
     RULES[made.name] = made
 
 

@@ -161,3 +161,14 @@ def test_an_unknown_command(graphwright: Run) -> None:
     assert status == 2
     said = sentence(error, "graphwright")
     assert said == "there is no command 'optimise'; did you mean 'optimize'?"
+
+
+def test_a_target_takes_the_operators_that_it_has(
+    model: Path, optimize: Run, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.onnx"
+    report = json.loads(optimize(model, "--target", "ort", "-o", out, "--json")[1])
+    assert report["ok"]
+    assert "lower-gelu" in [each["rule"] for each in report["rewrites"]]
+    assert "com.microsoft" in {o.domain for o in onnx.load(out).opset_import}
+    assert not onnx.load(out).functions

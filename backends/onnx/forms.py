@@ -45,7 +45,7 @@ def written(node: Node, opset: int) -> Form:
 
     Raises ModelError where that opset has no such form.
     """
-    if node.op not in OPS:
+    if node.op not in OPS or "::" in node.op:
         domain, op = domain_of(node)
         return Form(op, domain, node.inputs, dict(node.attrs))
     since = first_opset(node.op)

@@ -2,6 +2,7 @@
 
 from graphwright.ir.operators import (
     contractions,
+    contrib,
     cuts,
     pointwise,
     reductions,
@@ -10,4 +11,13 @@ from graphwright.ir.operators import (
     views,
 )
 
-__all__ = ["contractions", "cuts", "pointwise", "reductions", "regions", "sizes", "views"]
+__all__ = [
+    "contractions",
+    "contrib",
+    "cuts",
+    "pointwise",
+    "reductions",
+    "regions",
+    "sizes",
+    "views",
+]

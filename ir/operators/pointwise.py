@@ -134,7 +134,8 @@ def _sigmoid(x: Array) -> Array:
     return _as(x, np.where(x >= 0, 1 / (1 + e), e / (1 + e)))
 
 
-def _gelu(x: Array, approximate: str = "none") -> Array:
+def gelu(x: Array, approximate: str = "none") -> Array:
+    """The function x (1 + erf(x / sqrt 2)) / 2, or its tanh form."""
     if approximate == "none":
         inner = _erf(x / math.sqrt(2))
     else:
@@ -142,7 +143,8 @@ def _gelu(x: Array, approximate: str = "none") -> Array:
     return _as(x, 0.5 * x * (1 + inner))
 
 
-def _swish(x: Array, alpha: float = 1.0) -> Array:
+def swish(x: Array, alpha: float = 1.0) -> Array:
+    """The function x sigmoid(alpha x)."""
     return _as(x, x * _sigmoid(alpha * x))
 
 
@@ -202,8 +204,8 @@ FUNCTIONS: tuple[tuple[str, Callable[..., Any], bool], ...] = (
     ("Sigmoid", _sigmoid, False),
     ("Reciprocal", np.reciprocal, True),
     ("Softplus", lambda x: np.logaddexp(x, x.dtype.type(0)), False),
-    ("Gelu", _gelu, False),
-    ("Swish", _swish, False),
+    ("Gelu", gelu, False),
+    ("Swish", swish, False),
     ("Floor", np.floor, True),
     ("Ceil", np.ceil, True),
     ("Round", np.rint, True),

@@ -16,7 +16,7 @@ from graphwright.ir.contracts import LOSSLESS
 from graphwright.ir.errors import ModelError
 from graphwright.ir.garbage import uncollected
 from graphwright.ir.graph import Graph
-from graphwright.passes.pipelines import DEFAULT
+from graphwright.passes.pipelines import DEFAULT, LOWER
 from graphwright.passes.rewrite import Group
 from graphwright.passes.rule import Budget, rules
 from graphwright.report import Report, count_operators, summarize
@@ -92,7 +92,7 @@ def optimize(
         read_data(data, before)  # what does not fit is said at once
     with uncollected(), Runtime(isolated=isolated) as runtime:
         graph = clone(before)
-        budget = Budget(runtime.compute, sizes=input_sizes(graph))
+        budget = budget_for(graph, runtime)
         done = run_groups(graph, groups, budget, _checker(runtime) if verify else None, progress)
         kept, left_out = summarize(done)
         report = Report(count_operators(before), count_operators(graph), kept, left_out)
@@ -107,6 +107,17 @@ def optimize(
             report.verified = found
             report.drift = "" if found.ok else where_drift_begins(before, graph, runtime)
     return Result(graph, report, done)
+
+
+def budget_for(graph: Graph, runtime: Runtime) -> Budget:
+    """What rules may know of `graph`, and ask of the runtime."""
+    opset = graph.header.opsets.get("", 1) if graph.header else 0
+    return Budget(
+        runtime.compute,
+        sizes=input_sizes(graph),
+        opset=opset,
+        supports=lambda op, dtype: runtime.supports(op, dtype, opset),
+    )
 
 
 def _checker(runtime: Runtime) -> Check:
@@ -151,16 +162,20 @@ def pipeline(target: str, apply: Sequence[str], skip: Sequence[str]) -> tuple[Gr
         if not request.is_plain:
             raise ModelError(f"the rule '{request.name}' takes no knobs, layers or heads")
     asked = tuple(known[request.name] for request in requests)
-    return (*_default(skip), *([Group("asked for", asked)] if asked else []))
+    return (
+        *_without(skip, DEFAULT),
+        *([Group("asked for", asked)] if asked else []),
+        *_without(skip, LOWER[target]),
+    )
 
 
-def _default(skip: Sequence[str]) -> tuple[Group, ...]:
-    for group in DEFAULT:
+def _without(skip: Sequence[str], groups: Sequence[Group]) -> tuple[Group, ...]:
+    for group in groups:
         assert all(isinstance(r.contract, LOSSLESS) for r in group.rules), "a default is lossless"
-    return tuple(replace(g, rules=tuple(r for r in g.rules if r.name not in skip)) for g in DEFAULT)
+    return tuple(replace(g, rules=tuple(r for r in g.rules if r.name not in skip)) for g in groups)
 
 
-TARGETS = ("onnx", "ort")
+TARGETS = tuple(LOWER)
 
 
 def _notes(graph: Graph) -> list[str]:

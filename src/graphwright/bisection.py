@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from graphwright.api import Progress, load, pipeline
-from graphwright.driver import fragment, input_sizes, run_groups
+from graphwright.api import Progress, budget_for, load, pipeline
+from graphwright.driver import fragment, run_groups
 from graphwright.ir.clone import clone
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph
 from graphwright.passes.rewrite import Application
-from graphwright.passes.rule import Budget
 from graphwright.report import plain, sources_of
 from graphwright.runtime import Runtime
 from graphwright.verification.data import Data
@@ -95,7 +94,7 @@ def bisect(
     groups = pipeline(target, apply, skip)
     graph = clone(before)
     with Runtime(isolated=isolated) as runtime:
-        budget = Budget(runtime.compute, sizes=input_sizes(graph))
+        budget = budget_for(graph, runtime)
         log = run_groups(graph, groups, budget, None, progress)
         done = [application for application, _ in log.kept]
 

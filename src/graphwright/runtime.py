@@ -6,9 +6,14 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from graphwright.ir.const import Array
 from graphwright.ir.cut import cut
-from graphwright.ir.graph import Graph, Node
+from graphwright.ir.errors import ModelError
+from graphwright.ir.graph import Graph, Header, Node, Value
+from graphwright.ir.ops import node_of, return_node
+from graphwright.ir.types import NUMPY, TensorType
 
 if TYPE_CHECKING:
     from graphwright.backends.ort import Worker
@@ -22,6 +27,7 @@ class Runtime:
     def __init__(self, *, isolated: bool = True) -> None:
         self.isolated = isolated
         self._worker: Worker | None = None
+        self._known: dict[tuple[str, str, int], bool] = {}
 
     def __enter__(self) -> Runtime:
         return self
@@ -77,6 +83,21 @@ class Runtime:
         from graphwright.backends.onnx.reference import evaluate64
 
         return evaluate64(graph, feeds)
+
+    def supports(self, op: str, dtype: str, opset: int) -> bool:
+        """Whether the ONNX Runtime that is installed runs an operator of one input; it is tried."""
+        asked = (op, dtype, opset)
+        if asked not in self._known:
+            x = Value(TensorType(dtype, (2, 4)), name="x")
+            node = node_of(op, (x,), {})
+            graph = Graph("probe", (x,), return_node(node.outputs, ["y"]))
+            graph.header = Header(8, {"": opset})
+            try:
+                self.evaluate(graph, [{"x": np.ones((2, 4), NUMPY[dtype])}])
+                self._known[asked] = True
+            except ModelError:
+                self._known[asked] = False
+        return self._known[asked]
 
     def compute(self, node: Node) -> Array:
         """What a node gives whose inputs are all constants. Raises ModelError."""

@@ -1,0 +1,1 @@
+"""Rules that bring operators to what a target has."""
