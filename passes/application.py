@@ -44,8 +44,14 @@ class AnyNode(Pattern):
             yield from [met] if self.of is None else self.of.match(node.inputs[0], met)
 
     def climb(self, node: Node, memo: Memo) -> list[Value]:
-        """What the node gives, if it passes the test."""
-        return list(node.outputs) if self.when is None or self.when(node) else []
+        """What the node gives, if it passes the test and what it reads may fit."""
+        if self.when is not None and not self.when(node):
+            return []
+        if self.of is not None:
+            first = node.inputs[0] if node.inputs else None
+            if first is None or not self.of.may(first):
+                return []
+        return list(node.outputs)
 
 
 class Apply(Pattern):

@@ -42,11 +42,13 @@ DEFAULT: tuple[Group, ...] = (
         "drop-shift",
         "fuse-layer-norm",
         "fuse-rms-norm",
-        "fuse-linear",
         "drop-flattening",
     ),
 )
 """The groups of a default run, each to its fixed point; every rule in it is lossless."""
+
+LINEAR = _group("linear", "fuse-linear")
+"""Linear layers in one form, for passes that speak of them; `--apply fuse-linear` shows it."""
 
 LOWER: dict[str, tuple[Group, ...]] = {
     "onnx": (),

@@ -12,7 +12,7 @@ from graphwright.ir.contracts import LOSSLESS, Exact
 from graphwright.ir.graph import Graph
 from graphwright.ir.parse import parse
 from graphwright.ir.text import show
-from graphwright.passes.pipelines import DEFAULT, LOWER
+from graphwright.passes.pipelines import DEFAULT, LINEAR, LOWER
 from graphwright.passes.rewrite import Group, rewrite
 from graphwright.passes.rule import Budget, Example, Rule, Sweep, rules
 from graphwright.runtime import Runtime
@@ -20,7 +20,7 @@ from graphwright.runtime import Runtime
 Any_: TypeAlias = "Rule | Sweep"
 VERBS = ("fold", "fuse", "drop", "merge", "move", "split", "lower", "prune", "quantize")
 KNOWN = rules()
-ALL = (*DEFAULT, *(group for groups in LOWER.values() for group in groups))
+ALL = (*DEFAULT, LINEAR, *(group for groups in LOWER.values() for group in groups))
 GROUPS = {rule.name: group for group in ALL for rule in group.rules}
 FIRING = [(r, e) for r in KNOWN.values() for e in r.examples if e.after]
 

@@ -49,30 +49,34 @@ def fold_constants(m: Match, op: Builder) -> Value:
     than 1 MiB stays, and so does what would make the file grow: a weight that others read too is
     not stored twice. Weights that are quantized stay so.
     """
-    kind, freed = m.root.type, _freed(m.node)
+    kind = m.root.type
     if not isinstance(kind, TensorType):
         raise NoMatch("its type is not known, or no tensor's")
-    size = kind.nbytes
-    need((size or 0) <= LARGEST, f"the result is larger than {LARGEST >> 20} MiB")
-    need((size or 0) - freed <= op.budget.spare, "the model would grow too much")
+    freed = _freed(m.node)
+    _afford(kind.nbytes or 0, freed, op.budget.spare)
     try:
         array = _computed(m.node, m.node.outputs.index(m.root), op)
     except (ModelError, TypeError, ValueError, ArithmeticError, IndexError) as error:
         raise NoMatch(f"it cannot be computed: {error}") from None
-    need(isinstance(array, np.ndarray), "the result is no tensor")
     const = from_array(array)
-    need(const.type.dtype == dtype_of(m.root), f"{const.type} was computed for {m.root.type}")
-    growth = (const.type.nbytes or 0) - freed
-    need((const.type.nbytes or 0) <= LARGEST, f"the result is larger than {LARGEST >> 20} MiB")
-    need(op.budget.afford(growth), "the model would grow too much")
+    size = const.type.nbytes or 0
+    need(const.type.dtype == kind.dtype, "the runtime computes another type than was promised")
+    _afford(size, freed, op.budget.spare)
+    op.budget.afford(size - freed)
     return Value(const.type, const=const)
+
+
+def _afford(size: int, freed: int, spare: int) -> None:
+    if size > LARGEST:
+        raise NoMatch(f"the result is larger than {LARGEST >> 20} MiB")
+    need(size - freed <= spare, "the model would grow too much")
 
 
 def _freed(node: Node) -> int:
     """The bytes of constants that nothing else reads."""
-    read = {v for v in node.inputs if v is not None}
-    alone = (v.const for v in read if v.const and all(use.node is node for use in v.uses))
-    return sum(const.type.nbytes or 0 for const in alone)
+    read = [v for v in dict.fromkeys(node.inputs) if v is not None and v.const is not None]
+    alone = [v.const for v in read if all(reader is node for reader, _ in v.uses)]
+    return sum(const.type.nbytes or 0 for const in alone if const is not None)
 
 
 def _computed(node: Node, output: int, op: Builder) -> Array:

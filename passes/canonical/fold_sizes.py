@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from graphwright.ir.dims import Sym, atoms_of
-from graphwright.ir.graph import Node, Value
-from graphwright.ir.ops import constant, contents_of
+from graphwright.ir.graph import Contents, Node, Value
+from graphwright.ir.ops import constant
 from graphwright.ir.types import INTS
 from graphwright.passes.application import any_node
 from graphwright.passes.rule import Builder, Exact, Example, Match, need, rule
@@ -12,27 +14,39 @@ from graphwright.passes.shapes import dtype_of
 
 
 def _is_known(node: Node) -> bool:
-    """Whether what the node gives is known as sizes, and it is not in normal form."""
-    if len(node.outputs) != 1 or node.outputs[0].contents is None or node.op == "Sizes":
+    """Whether what the node gives is known as sizes, and surely not folded with what reads it."""
+    result = node.outputs[0]
+    if result.contents is None or len(node.outputs) > 1 or node.op == "Sizes":
         return False
-    source = node.inputs[0].producer if node.op == "Cast" and node.inputs[0] else None
-    return source is None or source.op != "Sizes"
+    if node.op == "Cast" and (source := node.inputs[0]) and source.producer:
+        return source.producer.op != "Sizes"
+    return any(_may_stay(reader, result) for reader, _ in result.uses)
+
+
+def _may_stay(reader: Node, value: Value) -> bool:
+    """Whether a reader of `value` may not be folded itself."""
+    results = reader.outputs
+    if len(results) != 1 or results[0].contents is None:
+        return True
+    return not names_in(results[0].contents) <= names_in(value.contents)
+
+
+@lru_cache(maxsize=1 << 12)
+def names_in(contents: Contents | None) -> frozenset[str]:
+    """The names of sizes that contents depend on."""
+    found = contents if isinstance(contents, tuple) else (contents,)
+    return frozenset(name for dim in found if isinstance(dim, Sym) for name in atoms_of(dim))
 
 
 def _is_end(value: Value, sizes: frozenset[str]) -> bool:
     """Whether something that is not folded itself reads the value, so that a chain goes at once."""
-    for reader in value.uses:
-        results = reader.node.outputs
-        if len(results) != 1 or results[0].contents is None or _names(results[0]) - sizes:
+    for reader, _ in value.uses:
+        results = reader.outputs
+        if len(results) != 1 or results[0].contents is None:
+            return True
+        if not names_in(results[0].contents) <= sizes:
             return True
     return False
-
-
-def _names(value: Value) -> set[str]:
-    """The names of sizes that what the value holds depends on."""
-    dims = contents_of(value)
-    found = dims if isinstance(dims, tuple) else (dims,)
-    return {name for dim in found if isinstance(dim, Sym) for name in atoms_of(dim)}
 
 
 @rule(
@@ -55,10 +69,8 @@ def fold_sizes(m: Match, op: Builder) -> Value:
 
     Of sizes of the model's inputs only, since those are there whatever is rewritten.
     """
-    dims, dtype = contents_of(m.root), dtype_of(m.root)
-    need(
-        _names(m.root) <= op.budget.sizes, "it depends on sizes that the model's inputs don't have"
-    )
+    dims, dtype = m.root.contents, dtype_of(m.root)
+    need(names_in(dims) <= op.budget.sizes, "it depends on sizes that no input has")
     need(_is_end(m.root, op.budget.sizes), "what reads it is folded itself")
     found = dims if isinstance(dims, tuple) else (dims,)
     if all(isinstance(dim, int) for dim in found):

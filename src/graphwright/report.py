@@ -91,18 +91,23 @@ def plain(value: Any) -> Any:
 def count_operators(graph: Graph) -> dict[str, int]:
     """How many nodes of each operator a file of `graph` has, in bodies too."""
     found: Counter[str] = Counter()
-    for part in graph.parts():
-        for node in part.reachable():
-            if node.op == "Linear":
-                found.update(_linear(node))
-            elif node.op != "Sizes":
-                found[node.op] += 1
-            elif is_computed(node):
-                found["Shape"] += 1
+    _count(graph, found)
     plain: Counter[str] = Counter()
     for op, count in found.items():
         plain[op.rpartition("::")[2].partition("@")[0]] += count
     return dict(sorted(plain.items()))
+
+
+def _count(graph: Graph, found: Counter[str]) -> None:
+    for node in graph.reachable():
+        if node.op == "Linear":
+            found.update(_linear(node))
+        elif node.op != "Sizes":
+            found[node.op] += 1
+        elif is_computed(node):
+            found["Shape"] += 1
+        for body in node.bodies.values():
+            _count(body, found)
 
 
 def _linear(node: Node) -> list[str]:
