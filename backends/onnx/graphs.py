@@ -9,7 +9,6 @@ from graphwright.backends.onnx.draft import Draft
 from graphwright.backends.onnx.expand import expansion, is_later, is_written_out
 from graphwright.backends.onnx.forms import Form, reshaped, written
 from graphwright.backends.onnx.functions import call
-from graphwright.backends.onnx.header import Model
 from graphwright.backends.onnx.names import Scope, assign, stem_of
 from graphwright.backends.onnx.shape_lists import is_computed, reshape_list, write_sizes
 from graphwright.backends.onnx.signature import carry_graph, write_inputs, write_outputs
@@ -59,12 +58,12 @@ def write_nodes(nodes: list[Node], draft: Draft) -> None:
                 continue
         draft.proto.node.extend(unchanged)
         unchanged = []
-        write_node(node, draft)
+        write_node(node, draft, draft.model.own)
     draft.proto.node.extend(unchanged)
 
 
-def write_node(node: Node, draft: Draft) -> None:
-    """Write one node, in operators that the opset has."""
+def write_node(node: Node, draft: Draft, own: int) -> None:
+    """Write one node of opset `own`, in operators that the opset of the model has."""
     names = draft.scope.names
     if node.op == "Sizes":
         if is_computed(node):
@@ -73,7 +72,7 @@ def write_node(node: Node, draft: Draft) -> None:
     if node.op == "Linear":
         write_linear(node, draft)
         return
-    own, opset = draft.model.own, draft.model.opset
+    opset = draft.model.opset
     later = is_later(node, opset)
     if later and draft.model.has_functions:
         call(node, draft, write_graph)
@@ -84,7 +83,7 @@ def write_node(node: Node, draft: Draft) -> None:
         names[result] = names[node.outputs[0]]
         splice(result, draft, node)
     else:
-        _write_form(node, draft)
+        _write_form(node, draft, own)
 
 
 def write_linear(node: Node, draft: Draft) -> None:
@@ -114,18 +113,18 @@ def splice(result: Value, draft: Draft, of: Node | None = None) -> None:
         draft.scope.give(value, stem_of(node.op))
         if of is not None:
             node.origin, node.name = of.origin, of.name if value is result else ""
-        write_node(node, draft)
+        write_node(node, draft, draft.model.opset)
 
 
-def _form(node: Node, model: Model) -> Form:
-    form = written(node, model.opset)
-    if model.own == model.opset or node.op in OPS or "::" in node.op:
+def _form(node: Node, own: int, opset: int) -> Form:
+    form = written(node, opset)
+    if own == opset or node.op in OPS or "::" in node.op:
         return form
-    return converted(node, form, model.own, model.opset)
+    return converted(node, form, own, opset)
 
 
-def _write_form(node: Node, draft: Draft) -> None:
-    form = _form(node, draft.model)
+def _write_form(node: Node, draft: Draft, own: int) -> None:
+    form = _form(node, own, draft.model.opset)
     source = node.source if isinstance(node.source, onnx.NodeProto) else None
     inputs = []
     for i, value in enumerate(form.inputs):
