@@ -32,7 +32,7 @@ Job = Callable[[str, str], object]
 def _graphwright() -> Job:
     import graphwright as gw
 
-    return lambda src, dst: gw.save(gw.optimize(gw.load(src), verify=False).graph, dst)
+    return lambda src, dst: gw.save(gw.optimize(src, verify=False).graph, dst)
 
 
 def _onnxsim() -> Job:

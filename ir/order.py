@@ -26,7 +26,8 @@ def reachable(roots: Iterable[Node]) -> list[Node]:
                     order.append(node)
                 continue
             placed[node] = False
-            for value in reversed(node.operands()):  # so that the first is the first to go on with
+            read = node.operands() if node.captures else node.inputs
+            for value in reversed(read):  # so that the first is the first to go on with
                 if value is not None:
                     producer = value.producer
                     if producer is not None and producer not in placed:
@@ -43,7 +44,7 @@ def ordered(nodes: list[Node]) -> list[Node]:
 def _is_legal(nodes: list[Node]) -> bool:
     seen: set[Node] = set()
     for node in nodes:
-        for value in node.operands():
+        for value in node.operands() if node.captures else node.inputs:
             if value is not None and value.producer is not None and value.producer not in seen:
                 return False
         seen.add(node)

@@ -91,11 +91,13 @@ def optimize(
     if data is not None:
         read_data(data, before)  # what does not fit is said at once
     with uncollected(), Runtime(isolated=isolated) as runtime:
-        graph = clone(before)
+        # Nobody else holds a graph that was loaded here; without a check it need not be kept.
+        graph = before if before is not model and not verify else clone(before)
+        counted = count_operators(before)
         budget = budget_for(graph, runtime)
         done = run_groups(graph, groups, budget, _checker(runtime) if verify else None, progress)
         kept, left_out = summarize(done)
-        report = Report(count_operators(before), count_operators(graph), kept, left_out)
+        report = Report(counted, count_operators(graph), kept, left_out)
         report.notes += _notes(before)
         for each in left_out:
             log.warning("%s was left out at %s: %s", each.rule, ", ".join(each.where), each.why)
