@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from graphwright.ir.collecting import paused
 from graphwright.ir.contracts import Contract
 from graphwright.ir.graph import Change, Graph, Node, Value
 from graphwright.passes.pattern import Either, Memo, Pattern
@@ -60,8 +61,9 @@ def rewrite(
 
     A rule is not tried on a value it is `banned` from. Raises NotConverging.
     """
-    run = _Run(graph, group, budget, banned or set(), progress)
-    run.until_still()
+    with paused():
+        run = _Run(graph, group, budget, banned or set(), progress)
+        run.until_still()
     return run.done
 
 
