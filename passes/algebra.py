@@ -181,10 +181,11 @@ class Sum(Product):
         return max(1.0, abs(self.const))
 
     def weighs(self, parts: tuple[Part, ...]) -> bool:
-        """Whether the signs may be the wanted ones, where negative factors may turn some."""
-        return sorted([w for _, w in parts]) == self.weights or any(
-            is_negative(value) for value, _ in parts
-        )
+        """Whether the signs may be the wanted ones, where constants may turn some."""
+        if sorted([w for _, w in parts]) == self.weights:
+            return True
+        turns = any(type(p) is Product and p.scalar for p, _ in self.terms)
+        return turns or any(is_negative(value) for value, _ in parts)
 
     def pair(
         self, pattern: Pattern, weight: float, value: Value, w: float, env: Env
