@@ -55,10 +55,13 @@ class Origin:
     @staticmethod
     def of(nodes: Collection[Node], rule: str) -> Origin:
         """The origin of what `rule` makes out of `nodes`; bounded, so that it can't grow on."""
-        sources = sorted({s for n in nodes for s in n.origin.sources})
-        rules = dict.fromkeys(r for n in nodes for r in n.origin.rules)
+        sources: set[str] = set()
+        rules: dict[str, None] = {}
+        for node in nodes:
+            sources.update(node.origin.sources)
+            rules.update(dict.fromkeys(node.origin.rules))
         rules.pop(rule, None)
-        return Origin(tuple(sources[:MAX_SOURCES]), (*rules, rule))
+        return Origin(tuple(sorted(sources)[:MAX_SOURCES]), (*rules, rule))
 
 
 class Use(NamedTuple):

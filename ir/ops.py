@@ -161,16 +161,23 @@ def node_of(
 ) -> Node:
     """As `apply`, for attributes of any name and nodes with bodies."""
     row = OPS.get(op)
-    dtype = ""
-    if any(isinstance(v, int | float) for v in inputs):
-        first = 0 if row is None else row.alike or 0
-        like = next((v.type for v in inputs[first:] if isinstance(v, Value)), UNKNOWN)
-        dtype = like.dtype if isinstance(like, TensorType) else "f32"
-    values = tuple(constant(v, dtype) if isinstance(v, int | float) else v for v in inputs)
+    values = _values(inputs, 0 if row is None else row.alike or 0)
     outputs = tuple([Value(t) for t in infer(op, values, attrs, count)])
     if row is not None and row.contents is not None and outputs:
         outputs[0].contents = row.contents(values, attrs)
     return Node(op, values, attrs, outputs, captures, bodies, origin, place=place)
+
+
+def _values(inputs: Sequence[Value | float | None], alike: int) -> tuple[Value | None, ...]:
+    """Inputs with bare numbers made constants of the type that others have, from `alike` on."""
+    values = [v if isinstance(v, Value) else None for v in inputs]
+    if None in values and any(isinstance(v, int | float) for v in inputs):
+        like = next((v.type for v in values[alike:] if v is not None), UNKNOWN)
+        dtype = like.dtype if isinstance(like, TensorType) else "f32"
+        for i, number in enumerate(inputs):
+            if isinstance(number, int | float):
+                values[i] = constant(number, dtype)
+    return tuple(values)
 
 
 def return_node(values: Sequence[Value | None], names: Sequence[str]) -> Node:
