@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graphwright.ir.graph import Node, Value
+from graphwright.ir.operators import reductions
 from graphwright.passes.application import any_node, axes_from_end
 from graphwright.passes.pattern import Transpose, var
 from graphwright.passes.rule import Builder, Exact, Example, Match, need, rule
@@ -10,6 +11,7 @@ from graphwright.passes.shapes import reshape, shape_of
 
 x = var("x")
 VIEWS = ("Reshape", "Squeeze", "Unsqueeze", "Flatten")
+REDUCTIONS = tuple(name for name, _ in reductions.REDUCTIONS)
 
 
 @rule(
@@ -54,11 +56,11 @@ def merge_transposes(m: Match, op: Builder) -> Value:
 
 
 def _drops_axes(node: Node) -> bool:
-    return node.op.startswith("Reduce") and node.attrs.get("keepdims") == 0 and "axes" in node.attrs
+    return node.attrs["keepdims"] == 0 and "axes" in node.attrs
 
 
 @rule(
-    any_node("Unsqueeze", of=any_node(when=_drops_axes, of=x)),
+    any_node("Unsqueeze", of=any_node(*REDUCTIONS, when=_drops_axes, of=x)),
     Exact(),
     Example(
         "x: f32[B, 8]",
