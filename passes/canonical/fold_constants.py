@@ -58,6 +58,7 @@ def fold_constants(m: Match, op: Builder) -> Value:
         array = _computed(m.node, m.node.outputs.index(m.root), op)
     except (ModelError, TypeError, ValueError, ArithmeticError, IndexError) as error:
         raise NoMatch(f"it cannot be computed: {error}") from None
+    need(isinstance(array, np.ndarray), "the result is no tensor")
     const = from_array(array)
     size = const.type.nbytes or 0
     need(const.type.dtype == kind.dtype, "the runtime computes another type than was promised")
