@@ -122,10 +122,8 @@ class Node:
 
     def is_read(self) -> bool:
         """Whether anything reads one of the results."""
-        for value in self.outputs:  # noqa: SIM110  faster than any(), and asked for often
-            if value.uses:
-                return True
-        return False
+        found = self.outputs
+        return bool(found and found[0].uses) or any(value.uses for value in found[1:])
 
     def operands(self) -> tuple[Value | None, ...]:
         """All that the node reads: inputs, then captures."""
@@ -281,12 +279,11 @@ def drop_unread(value: Value, kept: Collection[Node] = ()) -> tuple[Node, ...]:
     dropped: dict[Node, None] = {}
     loose = [] if value.producer is None else [value.producer]
     for node in loose:  # which grows
-        if node.is_read() or node in dropped or node in kept:
-            continue
-        node.detach()
-        dropped[node] = None
-        unread = [v for v in node.operands() if v is not None and not v.uses]
-        loose += [v.producer for v in unread if v.producer is not None]
+        if not (node.is_read() or node in dropped or node in kept):
+            node.detach()
+            dropped[node] = None
+            unread = [v for v in node.operands() if v is not None and not v.uses]
+            loose += [v.producer for v in unread if v.producer is not None]
     return tuple(dropped)
 
 
