@@ -15,6 +15,7 @@ DEFAULT: tuple[Group, ...] = (
     _group(
         "canonical",
         "fold-sizes",
+        "fold-constants",
         "drop-identity",
         "drop-dropout",
         "drop-view",
@@ -26,7 +27,6 @@ DEFAULT: tuple[Group, ...] = (
         "merge-transposes",
         "merge-views",
         "merge-unsqueeze",
-        "fold-constants",
         "merge-equal",
         producers_first=True,
     ),
