@@ -14,6 +14,7 @@ from graphwright.ir.const import Const
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Attr, Node, Value
 
+SMALL = 1 << 8  # elements, none of which takes more than 16 bytes
 LARGE = 1 << 12
 """Bytes from which on a weight is no part of the message, but streamed into the file behind it."""
 
@@ -51,6 +52,7 @@ class Draft:
             if self.outer is not None and self.model.apart and is_large(const):
                 name = self.top().constant_named(const, self.scope.fresh(wanted or "const"))
             else:
+                self.scope.aside.discard(wanted)
                 name = self._write(const, self.scope.own_or_fresh(wanted, "const"))
             if not wanted:
                 self.alike[const.key()] = name
@@ -67,7 +69,7 @@ class Draft:
         if not wanted:
             return self.alike.get(const.key())
         known = self.named.get(wanted)
-        return wanted if known is not None and known.key() == const.key() else None
+        return None if known is None or known.key() != const.key() else wanted
 
     def _write(self, const: Const, name: str) -> str:
         self.named[name] = const
@@ -84,6 +86,10 @@ class Draft:
             self.proto.sparse_initializer[-1].values.name = name
         elif self.model.apart and is_large(const):
             self.model.weights.append((name, const))
+        elif isinstance(const.payload, onnx.TensorProto):
+            self.proto.initializer.append(const.payload)
+            if const.payload.name != name:
+                self.proto.initializer[-1].name = name
         else:
             self.proto.initializer.append(tensor_of(const, name))
 
@@ -137,4 +143,9 @@ def is_large(const: Const) -> bool:
         return False
     if const.where is not None:
         return True
+    count = 1
+    for dim in const.type.shape or ():
+        count *= dim if isinstance(dim, int) else 0
+    if count <= SMALL:
+        return False
     return const.type.dtype != "str" and (const.type.nbytes or 0) > LARGE

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import onnx.defs
 
-from graphwright.backends.onnx.tensors import NUMBERS
+from graphwright.backends.onnx.tensors import NUMBERS, list_of
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Attr, Node, Value
-from graphwright.ir.ops import OPS, constant, contents_of
+from graphwright.ir.ops import OPS, contents_of
 from graphwright.ir.types import TensorType
 
 
@@ -64,7 +64,7 @@ def reshaped(opset: int) -> frozenset[str]:
     """Operators whose normal form reads other inputs than files of `opset` write, or may."""
     found = {op for op in REDUCTIONS | AXES_INPUT.keys() if opset >= AXES_INPUT.get(op, 18)}
     return frozenset(
-        {"Sizes", "Reshape", "Slice" if opset < 10 else "", "Split" if opset >= 13 else ""} | found
+        {"Sizes", "Slice" if opset < 10 else "", "Split" if opset >= 13 else ""} | found
     )
 
 
@@ -82,16 +82,21 @@ def first_opset(op: str) -> int:
 Inputs = tuple[Value | None, ...]
 
 
+def _list(attr: Attr) -> Value:
+    assert isinstance(attr, tuple)
+    return list_of(n for n in attr if isinstance(n, int))
+
+
 def _axes(node: Node, attrs: dict[str, Attr], opset: int) -> Inputs:
     if opset < AXES_INPUT.get(node.op, 18) or "axes" not in attrs:
         return node.inputs
-    return (node.inputs[0], constant(attrs.pop("axes"), "i64"))
+    return (node.inputs[0], _list(attrs.pop("axes")))
 
 
 def _split(node: Node, attrs: dict[str, Attr], opset: int) -> Inputs:
     if opset < 13:
         return node.inputs
-    return (node.inputs[0], constant(attrs.pop("split"), "i64"))
+    return (node.inputs[0], _list(attrs.pop("split")))
 
 
 def _slice(node: Node, attrs: dict[str, Attr], opset: int) -> Inputs:

@@ -12,8 +12,9 @@ from graphwright.backends.onnx.functions import call
 from graphwright.backends.onnx.names import Scope, assign, stem_of
 from graphwright.backends.onnx.shape_lists import is_computed, reshape_list, write_sizes
 from graphwright.backends.onnx.signature import carry_graph, write_inputs, write_outputs
+from graphwright.backends.onnx.tensors import list_of
 from graphwright.ir.graph import Graph, Node, Value
-from graphwright.ir.ops import OPS, constant, return_node
+from graphwright.ir.ops import OPS, return_node
 from graphwright.ir.order import reachable
 from graphwright.ir.types import TensorType
 
@@ -40,19 +41,13 @@ def _name_constant_outputs(graph: Graph, names: list[str], draft: Draft) -> None
 
 def write_nodes(nodes: list[Node], draft: Draft) -> None:
     """Write nodes whose values have names: as their file had them, where nothing has changed."""
-    names, name_of, copied = draft.scope.names, draft.name, draft.model.same_opset
+    names, copied = draft.scope.names, draft.model.same_opset
     others = reshaped(draft.model.opset)
     unchanged: list[onnx.NodeProto] = []
     for node in nodes:
         source = node.source
-        if (
-            copied
-            and isinstance(source, onnx.NodeProto)
-            and node.op not in others
-            and not node.bodies
-            and all(v is None or v.const is not None or v in names for v in node.inputs)
-        ):
-            inputs = [names[v] if v in names else name_of(v) for v in node.inputs]
+        if copied and node.op not in others and isinstance(source, onnx.NodeProto):
+            inputs = _names_read(node, draft)
             if source.input == inputs and source.output == [names.get(v, "") for v in node.outputs]:
                 unchanged.append(source)
                 continue
@@ -60,6 +55,22 @@ def write_nodes(nodes: list[Node], draft: Draft) -> None:
         unchanged = []
         write_node(node, draft, draft.model.own)
     draft.proto.node.extend(unchanged)
+
+
+def _names_read(node: Node, draft: Draft) -> list[str] | None:
+    """The names that a node reads by; None where it is to be written anew."""
+    if node.bodies:
+        return None
+    names = draft.scope.names
+    found = []
+    for value in node.inputs:
+        name = names.get(value)
+        if name is None:
+            if value is None or value.const is None:
+                return None  # sizes, which may be computed nowhere
+            name = draft.name(value)
+        found.append(name)
+    return found
 
 
 def write_node(node: Node, draft: Draft, own: int) -> None:
@@ -129,7 +140,7 @@ def _write_form(node: Node, draft: Draft, own: int) -> None:
     inputs = []
     for i, value in enumerate(form.inputs):
         if i == 1 and node.op == "Reshape" and (numbers := reshape_list(node)) is not None:
-            value = constant(numbers, "i64")
+            value = list_of(numbers)
         elif value is not None and value.const is not None and not value.uses and source:
             # Made for this form: it has the name that it had in the file.
             value.name = source.input[i] if i < len(source.input) else ""

@@ -11,12 +11,14 @@ from graphwright.ir.graph import Graph, Node, Value
 class Scope:
     """The names of one graph; those of the graphs around it are in sight.
 
-    `reserved` are all names that stand anywhere in the model, so that a fresh one is none of them.
+    `aside` are the names of constants that may still be written. `reserved` are all names that
+    stand anywhere in the model, so that a fresh one is none of them.
     """
 
     def __init__(self, outer: Scope | None = None) -> None:
         self.outer = outer
         self.taken: set[str] = set()
+        self.aside: set[str] = set()
         self.names: dict[Value | None, str] = {None: ""}
         self.reserved: set[str] = set() if outer is None else outer.reserved
         self.counts: dict[str, int] = {} if outer is None else outer.counts
@@ -25,7 +27,7 @@ class Scope:
         """Whether `name` means something here already."""
         scope: Scope | None = self
         while scope is not None:
-            if name in scope.taken:
+            if name in scope.taken or name in scope.aside:
                 return True
             scope = scope.outer
         return False
@@ -63,8 +65,6 @@ def assign(graph: Graph, nodes: list[Node], scope: Scope) -> list[str]:
     """
     captured = {value for value in graph.inputs if value in scope.names}
     top, names = scope.outer is None, scope.names
-    if top:
-        _reserve(graph, nodes, scope.reserved)
     for value in graph.inputs:
         if value not in names:
             names[value] = scope.own_or_fresh(value.name, "input")
@@ -77,32 +77,46 @@ def assign(graph: Graph, nodes: list[Node], scope: Scope) -> list[str]:
             asked[i] = scope.own_or_fresh(asked[i], "output")
         if output is not None and output.producer is not None and output.producer.op != "Sizes":
             names.setdefault(output, asked[i])
-    _assign_nodes(nodes, scope)
+    unnamed = _assign_own(nodes, scope)
+    if top:
+        scope.reserved |= scope.taken | scope.aside
+        for node in nodes:
+            for body in node.bodies.values():
+                _reserve(body, scope.reserved)
+    for value, op in unnamed:
+        names[value] = scope.fresh(stem_of(op))
     return asked
 
 
-def _assign_nodes(nodes: list[Node], scope: Scope) -> None:
-    names, taken, alone = scope.names, scope.taken, scope.outer is None
+def _assign_own(nodes: list[Node], scope: Scope) -> list[tuple[Value, str]]:
+    """Give values the names they had; those that had none, and the operators that make them."""
+    names, taken, aside, alone = scope.names, scope.taken, scope.aside, scope.outer is None
+    unnamed: list[tuple[Value, str]] = []
     for node in nodes:
+        for value in node.inputs:
+            if value is not None and value.const is not None:
+                aside.add(value.name)
         if node.op == "Sizes":
             continue
-        unnamed = True
+        given = False
         for value in node.outputs:
             name = value.name
-            if name:
-                unnamed = False
-                if value in names:
-                    continue
+            if value in names:
+                given = True
+            elif not name:
+                if value.uses:
+                    unnamed.append((value, node.op))
+                    given = True
+            else:
+                given = True
                 if alone and name not in taken:
                     taken.add(name)
                     names[value] = name
                 else:
                     names[value] = scope.own_or_fresh(name, "")
-            elif value.uses and value not in names:
-                unnamed = False
-                names[value] = scope.fresh(stem_of(node.op))
-        if unnamed and node.outputs and not any(v in names for v in node.outputs):
-            names[node.outputs[0]] = scope.fresh(stem_of(node.op))
+        if not given and node.outputs:
+            unnamed.append((node.outputs[0], node.op))
+    return unnamed
 
 
 @cache
@@ -111,15 +125,12 @@ def stem_of(op: str) -> str:
     return re.sub(r"\W", "_", op.rpartition("::")[2].partition("@")[0])
 
 
-def _reserve(graph: Graph, nodes: list[Node], reserved: set[str]) -> None:
-    for node in nodes:
-        for value in node.outputs:
-            reserved.add(value.name)
-        for operand in node.inputs:
-            if operand is not None and operand.const is not None:
-                reserved.add(operand.name)
+def _reserve(graph: Graph, reserved: set[str]) -> None:
+    for node in graph.reachable():
+        reserved.update(value.name for value in node.outputs)
+        reserved.update(v.name for v in node.inputs if v is not None and v.const is not None)
         for body in node.bodies.values():
-            _reserve(body, body.reachable(), reserved)
+            _reserve(body, reserved)
     reserved.update(value.name for value in graph.inputs)
     reserved.update(output_names(graph))
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-import numpy as np
-
 from graphwright.backends.onnx.draft import Draft
+from graphwright.backends.onnx.tensors import list_of
 from graphwright.ir.dims import Atom, Dim, Floor, Least, Sym
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Attr, Node, Value
-from graphwright.ir.ops import constant, node_of
+from graphwright.ir.ops import node_of
 from graphwright.ir.types import TensorType
 
 SizeOf: TypeAlias = Callable[[str], Value]
@@ -49,7 +48,7 @@ def _size(name: str, draft: Draft) -> Value:
             draft.scope.names[found] = shape
         else:
             draft.append("Shape", "", [given], [shape], {})
-            at = draft.name(constant([axis], "i64"))
+            at = draft.name(list_of([axis]))
             draft.append("Gather", "", [shape, at], [draft.scope.give(found, "size")], {"axis": 0})
     return found
 
@@ -65,11 +64,11 @@ def _computed(dims: Attr, size_of: SizeOf) -> Value:
             numbers.append(dim)
             continue
         if numbers:
-            parts.append(constant(np.array(numbers), "i64"))
+            parts.append(list_of(numbers))
             numbers = []
         parts.append(_vector(_dim(dim), size_of))
     if numbers or not parts:
-        parts.append(constant(np.array(numbers, np.int64), "i64"))
+        parts.append(list_of(numbers))
     return parts[0] if len(parts) == 1 else _op("Concat", *parts, axis=0)
 
 
@@ -85,12 +84,12 @@ def _op(name: str, *inputs: Value, **attrs: Attr) -> Value:
 
 def _vector(dim: Dim, size_of: SizeOf) -> Value:
     if isinstance(dim, int):
-        return constant([dim], "i64")
+        return list_of([dim])
     total: Value | None = None
     for atoms, n in dim.terms:
         factors = [_atom(atom, size_of) for atom in atoms]
         if n != 1 or not atoms:
-            factors.append(constant([n], "i64"))
+            factors.append(list_of([n]))
         term = factors[0]
         for factor in factors[1:]:
             term = _op("Mul", term, factor)
@@ -103,12 +102,12 @@ def _atom(atom: Atom, size_of: SizeOf) -> Value:
     if isinstance(atom, str):
         return size_of(atom)
     if isinstance(atom, Floor):
-        return _op("Div", _vector(atom.dim, size_of), constant([atom.by], "i64"))
+        return _op("Div", _vector(atom.dim, size_of), list_of([atom.by]))
     if isinstance(atom, Least):  # Min takes no integers before opset 12
-        a, b = _vector(atom.dim, size_of), constant([atom.bound], "i64")
+        a, b = _vector(atom.dim, size_of), list_of([atom.bound])
         return _op("Where", _op("Less", a, b), a, b)
     a, b = _vector(atom.a, size_of), _vector(atom.b, size_of)
-    return _op("Where", _op("Equal", a, constant([1], "i64")), b, a)
+    return _op("Where", _op("Equal", a, list_of([1])), b, a)
 
 
 def reshape_list(node: Node) -> list[int] | None:

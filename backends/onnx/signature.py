@@ -94,6 +94,6 @@ def keep_weights(source: onnx.GraphProto, names: Iterable[str], draft: Draft) ->
     """Write weights of the file that no node reads, for what else speaks of them."""
     wanted = set(names)
     for tensor in source.initializer:
-        if tensor.name in wanted and not draft.scope.sees(tensor.name):
+        if tensor.name in wanted and tensor.name not in draft.scope.taken:
             draft.scope.taken.add(tensor.name)
             draft.proto.initializer.append(tensor)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
+from functools import cache
 
+import numpy as np
 import onnx
 from onnx import numpy_helper
 
 from graphwright.backends.onnx.header import carry
 from graphwright.ir.const import Array, Const
 from graphwright.ir.dims import Sym
+from graphwright.ir.graph import Value
 from graphwright.ir.types import BITS, OptionalType, SequenceType, TensorType, Type
 
 NUMBERS: dict[str, int] = {
@@ -68,6 +72,21 @@ def raw_bytes(array: Array, dtype: str) -> bytes:
     if sys.byteorder == "big":
         array = array.astype(array.dtype.newbyteorder("<"))
     return array.tobytes()
+
+
+def list_of(numbers: Iterable[int]) -> Value:
+    """A constant list of numbers, as cheap as can be: models are full of them."""
+    type_, array, payload = _list(tuple(numbers))
+    return Value(type_, const=Const(type_, lambda: array, payload=payload))
+
+
+@cache
+def _list(numbers: tuple[int, ...]) -> tuple[TensorType, Array, onnx.TensorProto]:
+    array = np.array(numbers, np.int64)
+    type_ = TensorType("i64", array.shape)
+    payload = _described(type_)
+    payload.raw_data = raw_bytes(array, "i64")
+    return type_, array, payload
 
 
 def type_proto(type_: Type) -> onnx.TypeProto | None:
