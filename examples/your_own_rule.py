@@ -20,7 +20,7 @@ x, y = var("x"), var("y")
     Example("x: f32[B]", "Sigmoid(x * 2.0) * 2.0 - 1.1", because="does not fit"),
 )
 def fuse_tanh(m: Match, op: Builder) -> Value:
-    """2 sigmoid(2 x) - 1  ->  tanh x"""
+    """2 sigmoid(2 x) - 1  ->  tanh x."""
     return op.Tanh(m.x)
 
 
@@ -31,7 +31,7 @@ def fuse_tanh(m: Match, op: Builder) -> Value:
     Example("x: f32[B], y: f32[B]", "Exp(Log(x) - Log(y))", because="does not fit"),
 )
 def fuse_log_sum(m: Match, op: Builder) -> Value:
-    """exp(log x + log y)  ->  x * y, which is wrong: below 0 the original gives NaN"""
+    """exp(log x + log y)  ->  x * y, which is wrong: below 0 the original gives NaN."""
     return op.Mul(m.x, m.y)
 
 
