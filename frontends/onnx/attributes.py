@@ -24,24 +24,24 @@ def read_attributes(proto: onnx.NodeProto, reader: Reader) -> tuple[dict[str, At
     found: dict[str, Attr] = {}
     bodied = False
     for attr in proto.attribute:
-        kind = attr.type
+        kind, name = attr.type, attr.name
+        if type(name) is not str:
+            raise ModelError(NOT_TEXT)
         read = ATTRIBUTES.get(kind)
         if reader.refers and attr.ref_attr_name:
-            found[attr.name] = AttrRef(attr.ref_attr_name, kind)
+            found[name] = AttrRef(attr.ref_attr_name, kind)
         elif read is not None:
             value = read(attr)
-            found[attr.name] = _carried(attr) if value == () else value
+            found[name] = _carried(attr) if value == () else value
         elif kind in BODIES:
             bodied = True
         elif kind == onnx.AttributeProto.TENSOR:
             take_in(attr.t, reader.folder)
-            found[attr.name] = const_of(attr.t, reader.folder)
+            found[name] = const_of(attr.t, reader.folder)
         else:
             for tensor in tensors_in(attr):
                 take_in(tensor, reader.folder)
-            found[attr.name] = _carried(attr)
-    if any(type(attr.name) is not str for attr in proto.attribute):
-        raise ModelError(NOT_TEXT)
+            found[name] = _carried(attr)
     if len(found) + bodied < len(proto.attribute):
         _refuse_twins(proto)
     return found, bodied
