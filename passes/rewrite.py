@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from graphwright.ir.collecting import paused
 from graphwright.ir.contracts import Contract
+from graphwright.ir.garbage import uncollected
 from graphwright.ir.graph import Change, Graph, Node, Value
 from graphwright.passes.pattern import Either, Memo, Pattern
 from graphwright.passes.rule import Budget, NoMatch, Rule, Sweep
@@ -61,7 +61,7 @@ def rewrite(
 
     A rule is not tried on a value it is `banned` from. Raises NotConverging.
     """
-    with paused():
+    with uncollected():
         run = _Run(graph, group, budget, banned or set(), progress)
         run.until_still()
     return run.done

@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from graphwright.backends.onnx import save as save_onnx
+from graphwright.backends.onnx import to_proto
 from graphwright.driver import Check, Log, input_sizes, run_groups
 from graphwright.frontends import onnx as onnx_front
 from graphwright.ir.clone import clone
+from graphwright.ir.const import FileSlice
 from graphwright.ir.contracts import LOSSLESS
 from graphwright.ir.errors import ModelError
 from graphwright.ir.garbage import uncollected
@@ -67,6 +69,11 @@ def save(graph: Graph, path: str | os.PathLike[str], *, opset: int | None = None
     save_onnx(graph, Path(path), opset)
 
 
+def check_opset(graph: Graph, opset: int) -> None:
+    """Raise ModelError where `graph` cannot be written in `opset`."""
+    to_proto(graph, opset)
+
+
 def optimize(
     model: Graph | str | os.PathLike[str],
     *,
@@ -106,8 +113,11 @@ def optimize(
         if verify and not why_not:
             progress("verifying the whole")
             found = verify_graphs(before, graph, runtime.evaluate, runtime.evaluate64, data)
-            report.verified = found
-            report.drift = "" if found.ok else where_drift_begins(before, graph, runtime)
+            if found.runs or found.ok or not found.skipped_why:
+                report.verified = found
+                report.drift = "" if found.ok else where_drift_begins(before, graph, runtime)
+            else:
+                report.notes.append(_not_run(before, found.skipped_why, data))
     return Result(graph, report, done)
 
 
@@ -122,17 +132,39 @@ def budget_for(graph: Graph, runtime: Runtime) -> Budget:
     )
 
 
+def _not_run(before: Graph, why: str, data: Data | None) -> str:
+    """Why the whole was not verified, since the original does not run here.
+
+    Raises ModelError where that is the data's fault, or the model's.
+    """
+    if data is not None:
+        raise ModelError(f"the model runs on none of the data: {why}")
+    fault = onnx_front.first_fault(before)
+    if fault:
+        raise ModelError(fault)
+    return (
+        f"the whole was not verified, since the original does not run here ({why}); each rewrite "
+        "was checked on the part that it changed"
+    )
+
+
 def _checker(runtime: Runtime) -> Check:
     return lambda fragments: check_fragments(fragments, runtime.evaluate, runtime.evaluate64)
 
 
 def verify(
-    before: Graph, after: Graph, data: Data | None = None, *, isolated: bool = False
+    before: Graph | str | os.PathLike[str],
+    after: Graph | str | os.PathLike[str],
+    data: Data | None = None,
+    *,
+    isolated: bool = False,
 ) -> Verification:
-    """Whether two graphs are the same function, within tolerance, and how far apart they are.
+    """Whether two models are the same function, within tolerance, and how far apart they are.
 
-    Run on `data`, or on made inputs. Raises ModelError for data that does not fit.
+    Run on `data`, or on made inputs. Raises ModelError for bad models and data that does not fit.
     """
+    before = before if isinstance(before, Graph) else load(before)
+    after = after if isinstance(after, Graph) else load(after)
     with Runtime(isolated=isolated) as runtime:
         return verify_graphs(before, after, runtime.evaluate, runtime.evaluate64, data)
 
@@ -155,6 +187,7 @@ def pipeline(target: str, apply: Sequence[str], skip: Sequence[str]) -> tuple[Gr
         meant = nearest(target, TARGETS, f"there are {' and '.join(TARGETS)}")
         raise ModelError(f"there is no target '{target}'; {meant}")
     known = rules()
+    apply, skip = ([names] if isinstance(names, str) else names for names in (apply, skip))
     requests = [read_request(text) for text in apply]
     for name in (*(request.name for request in requests), *skip):
         if name not in known:
@@ -183,26 +216,22 @@ TARGETS = tuple(LOWER)
 def _notes(graph: Graph) -> list[str]:
     if not graph.defaults:
         return []
-    return [
-        f"{len(graph.defaults)} weights are also inputs, so a caller may change them and they were "
-        "left alone; --freeze makes constants of them"
-    ]
+    count = len(graph.defaults)
+    are = "1 weight is also an input" if count == 1 else f"{count} weights are also inputs"
+    return [f"{are}, which callers may change, so it was left alone; --freeze makes it constant"]
 
 
-def weight_bytes(graph: Graph) -> int:
-    """The bytes of all constants that lie in files."""
-    found = {
-        v.const.where: v.const.where.length
-        for _, node in graph.walk()
-        for v in node.inputs
-        if v is not None and v.const is not None and v.const.where is not None
-    }
-    return sum(found.values())
+def weights(graph: Graph) -> set[FileSlice]:
+    """Where the constants of a graph lie that lie in files."""
+    consts = [v.const for _, node in graph.walk() for v in node.inputs if v is not None]
+    consts += [v.const for v in graph.outputs if v is not None]
+    consts += graph.defaults.values()
+    return {const.where for const in consts if const is not None and const.where is not None}
 
 
 def too_large(graph: Graph) -> str:
     """Why the whole is not run here; empty when its weights take less than half the memory."""
-    size = weight_bytes(graph)
+    size = sum(where.length for where in weights(graph))
     memory = _memory()
     if size <= memory // 2:
         return ""

@@ -94,7 +94,8 @@ def run(command: click.Command, name: str, args: Sequence[str] | None = None) ->
     except ModelError as error:
         return _trouble(name, str(error))
     except (click.Abort, KeyboardInterrupt):
-        return _trouble(name, "interrupted; nothing was written", 130)
+        writes = name == "optimize" or (args or sys.argv[1:])[:1] == ["optimize"]
+        return _trouble(name, "interrupted" + "; nothing was written" * writes, 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -52,11 +53,16 @@ def command(
     """
     from graphwright import api, summary
 
+    if model.is_dir():
+        raise ModelError(f"{model} is a folder, and no model")
     out = output or model.with_name(f"{model.stem}.opt.onnx")
     if not dry_run:
         _refuse(model, out)
     given = options.data(data)
     before = api.load(model, inline=True, freeze=freeze, shapes=options.shapes(shape))
+    _refuse_to_lose(out, {where.path for where in api.weights(before)} | {data or model})
+    if opset is not None:
+        api.check_opset(before, opset)
     with summary.progress(quiet or as_json) as progress:
         result = api.optimize(
             before,
@@ -75,14 +81,24 @@ def command(
             api.save(result.graph, out, opset=opset)
             report.written, report.bytes_after = str(out), out.stat().st_size
     report.runs_on = summary.runs_on(result.graph, opset)
+    if report.verified is None and not no_verify:
+        report.runs_on += "; it was not run here"
     if as_json:
         json.dump(report.as_json(), sys.stdout, indent=2)
         sys.stdout.write("\n")
     elif not quiet:
-        summary.show(report, verbose, result.log)
+        with suppress(SystemExit):  # rich leaves where nobody reads on; the model was written
+            summary.show(report, verbose, result.log)
     for line in [] if as_json else summary.warnings(report):
         click.echo(f"optimize: {line}", err=True)
     return 0 if report.ok else 1
+
+
+def _refuse_to_lose(out: Path, read: set[Path]) -> None:
+    """Never write over what was read: the model's weights, or the data."""
+    for path in (out, Path(f"{out}.data")):
+        if any(path.exists() and each.exists() and path.samefile(each) for each in read):
+            raise ModelError(f"{path} is read here; choose another place to write to")
 
 
 def _refuse(model: Path, out: Path) -> None:

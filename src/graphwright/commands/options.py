@@ -25,6 +25,8 @@ def shapes(given: Sequence[str]) -> dict[str, tuple[int, ...]]:
         name, equals, dims = each.rpartition("=")
         if not equals or not re.fullmatch(r"\d+(x\d+)*", dims):
             raise ModelError(f"--shape {each}: write it as INPUT=1x128")
+        if name in found:
+            raise ModelError(f"--shape {each}: the shape of '{name}' is given twice")
         found[name] = tuple(int(d) for d in dims.split("x"))
     return found
 
