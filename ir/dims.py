@@ -10,9 +10,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from graphwright.ir.errors import TooLarge
+
 Dim: TypeAlias = "int | Sym"
 Atom: TypeAlias = "str | Floor | Least | Joint"
 Term: TypeAlias = "tuple[tuple[Atom, ...], int]"
+DEGREE = 8  # factors that a product in a size has
+LIMIT = 256  # that the weight of a size has
+NESTED = 4  # that an atom which holds sizes weighs beside them
 
 
 @dataclass(frozen=True)
@@ -50,15 +55,30 @@ class Joint:
 
 @dataclass(frozen=True)
 class Sym:
-    """A size unknown until run time: a sum of products of atoms, `2*B*S + 1`."""
+    """A size unknown until run time: a sum of products of atoms, `2*B*S + 1`.
+
+    Raises TooLarge for one that would take long to compute with, or that no tensor can have.
+    """
 
     terms: tuple[Term, ...]
 
+    def __post_init__(self) -> None:
+        wide = any(len(atoms) > DEGREE or abs(n) >= 1 << 63 for atoms, n in self.terms)
+        if wide or self.weight > LIMIT:
+            raise TooLarge("a size is too large a formula to compute with")
+
+    @property
+    def weight(self) -> int:
+        """How much has to be looked at to know what it is."""
+        return sum(
+            [1 if isinstance(a, str) else _weight(a) for atoms, _ in self.terms for a in atoms]
+        )
+
     def __add__(self, other: Dim) -> Dim:
-        return _normal([*self.terms, *_terms(other)])
+        return _normal([*self.terms, *terms_of(other)])
 
     def __sub__(self, other: Dim) -> Dim:
-        return _normal([*self.terms, *((atoms, -n) for atoms, n in _terms(other))])
+        return _normal([*self.terms, *((atoms, -n) for atoms, n in terms_of(other))])
 
     def __rsub__(self, other: int) -> Dim:
         return -self + other
@@ -70,7 +90,7 @@ class Sym:
         return _normal(
             (tuple(sorted(a + b, key=_rank)), m * n)
             for a, m in self.terms
-            for b, n in _terms(other)
+            for b, n in terms_of(other)
         )
 
     def __floordiv__(self, by: int) -> Dim:
@@ -138,34 +158,6 @@ def _written_floor(floor: Floor, name: Callable[[str], str]) -> str:
     return f"{inner}//{floor.by}" if is_name else f"({inner})//{floor.by}"
 
 
-def exact_quotient(dim: Dim, by: Dim) -> Dim | None:
-    """`dim / by` where that is surely a whole size, else None."""
-    if dim == by:
-        return 1 if by != 0 else None
-    if by == 0:
-        return None
-    lead, divisor = _terms(by)[0]
-    quotient: Dim = 0
-    rest = dim
-    while rest != 0:  # long division: each step takes the leading term away
-        atoms, n = _terms(rest)[0]
-        left = _without(atoms, lead)
-        if left is None or n % divisor:
-            return None
-        term = _normal([(left, n // divisor)])
-        quotient, rest = quotient + term, rest - by * term
-    return quotient
-
-
-def _without(atoms: tuple[Atom, ...], gone: tuple[Atom, ...]) -> tuple[Atom, ...] | None:
-    left = list(atoms)
-    for atom in gone:
-        if atom not in left:
-            return None
-        left.remove(atom)
-    return tuple(left)
-
-
 def product(dims: Iterable[Dim]) -> Dim:
     """The product of sizes; 1 of none."""
     total: Dim = 1
@@ -177,7 +169,7 @@ def product(dims: Iterable[Dim]) -> Dim:
 def atoms_of(dim: Dim) -> set[str]:
     """The names that `dim` depends on."""
     found: set[str] = set()
-    for atoms, _ in _terms(dim):
+    for atoms, _ in terms_of(dim):
         for atom in atoms:
             found |= {atom} if isinstance(atom, str) else names_in(atom)
     return found
@@ -261,13 +253,19 @@ def _only_atom(dim: Sym) -> Atom | None:
     return atoms[0] if not others and n == 1 and len(atoms) == 1 else None
 
 
+def _weight(atom: Floor | Least | Joint) -> int:
+    parts = (atom.a, atom.b) if isinstance(atom, Joint) else (atom.dim,)
+    return NESTED + sum([part.weight for part in parts])
+
+
 def _parts_nonnegative(atom: Floor | Least | Joint) -> bool:
     if isinstance(atom, Joint):
         return atom.a.nonnegative and atom.b.nonnegative
     return atom.dim.nonnegative and (isinstance(atom, Floor) or atom.bound >= 0)
 
 
-def _terms(dim: Dim) -> tuple[Term, ...]:
+def terms_of(dim: Dim) -> tuple[Term, ...]:
+    """The terms of a size; a number is one without names."""
     return dim.terms if isinstance(dim, Sym) else (((), dim),)
 
 

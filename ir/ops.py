@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from graphwright.ir.const import Const, from_array
-from graphwright.ir.errors import ModelError
+from graphwright.ir.errors import ModelError, TooLarge
 from graphwright.ir.graph import NO_ORIGIN, Attr, Contents, Graph, Node, Origin, Value
 from graphwright.ir.types import INTS, NUMPY, UNKNOWN, TensorType, Type
 
@@ -101,7 +101,7 @@ def infer(op: str, inputs: Inputs, attrs: Attrs, count: int = 1) -> tuple[Type, 
         return (UNKNOWN,) * count
     try:
         types = row.infer(inputs, attrs)
-    except NotTyped:
+    except (NotTyped, TooLarge):
         return (UNKNOWN,) * count
     except KeyError as missing:
         raise TypeError(f"{op} needs the attribute {missing}") from None
@@ -115,7 +115,12 @@ def infer(op: str, inputs: Inputs, attrs: Attrs, count: int = 1) -> tuple[Type, 
 def contents_made(op: str, inputs: Inputs, attrs: Attrs) -> Contents | None:
     """What the first result of an operator holds, as sizes, or None."""
     row = OPS.get(op)
-    return None if row is None or row.contents is None else row.contents(inputs, attrs)
+    if row is None or row.contents is None:
+        return None
+    try:
+        return row.contents(inputs, attrs)
+    except TooLarge:
+        return None
 
 
 def constant(number: object, dtype: str) -> Value:
@@ -163,8 +168,8 @@ def node_of(
     row = OPS.get(op)
     values = _values(inputs, 0 if row is None else row.alike or 0)
     outputs = tuple([Value(t) for t in infer(op, values, attrs, count)])
-    if row is not None and row.contents is not None and outputs:
-        outputs[0].contents = row.contents(values, attrs)
+    if outputs:
+        outputs[0].contents = contents_made(op, values, attrs)
     return Node(op, values, attrs, outputs, captures, bodies, origin, place=place)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphwright.ir.dims import is_open
 from graphwright.ir.graph import Graph
-from graphwright.ir.ops import OPS, infer
+from graphwright.ir.ops import OPS, contents_made, infer
 from graphwright.ir.types import UNKNOWN, TensorType, Type
 
 
@@ -27,7 +27,7 @@ def retype(graph: Graph) -> int:
                 value.type = type_
                 better += 1
         if row.contents is not None:
-            found = row.contents(node.inputs, node.attrs)
+            found = contents_made(node.op, node.inputs, node.attrs)
             node.outputs[0].contents = node.outputs[0].contents if found is None else found
     return better
 

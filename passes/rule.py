@@ -14,6 +14,7 @@ import numpy as np
 
 from graphwright.ir.const import Array, from_array
 from graphwright.ir.contracts import Approximate, Contract, Exact, Tolerance
+from graphwright.ir.errors import TooLarge
 from graphwright.ir.graph import Attr, Graph, Node, Origin, Value
 from graphwright.ir.ops import node_of
 from graphwright.ir.types import NUMPY, TensorType
@@ -201,7 +202,7 @@ class Rule:
                 builder = Builder(found, self.name, budget)
                 try:
                     return self._built(found, builder), found, builder
-                except NoMatch as refusal:
+                except (NoMatch, TooLarge) as refusal:
                     builder.discard()
                     why = str(refusal)
         raise NoMatch(why)

@@ -15,7 +15,6 @@ from graphwright.ir.dims import (
     Sym,
     atoms_of,
     evaluate,
-    exact_quotient,
     joint,
     least,
     product,
@@ -23,6 +22,7 @@ from graphwright.ir.dims import (
     sym,
     written,
 )
+from graphwright.ir.quotients import exact_quotient
 
 B, S, T = sym("B"), sym("S"), sym("T")
 SIZES = st.fixed_dictionaries({name: st.integers(0, 9) for name in "BST"})

@@ -122,8 +122,10 @@ def floats(numbers: str, shape: tuple[int, ...], dtype: str, rng: Rng) -> Array:
 def _contents(slot: Slot, shape: tuple[int, ...], sizes: Mapping[str, int]) -> Array:
     contents = slot.value.contents
     dims = contents if isinstance(contents, tuple) else (contents,)
-    found = [evaluate(d, sizes) for d in dims if isinstance(d, int | Sym)]
-    return np.array(found, NUMPY[slot.dtype]).reshape(shape)
+    found = np.array([evaluate(d, sizes) for d in dims if isinstance(d, int | Sym)], object)
+    if slot.dtype == "i64":  # it wraps around
+        found = (found + (1 << 63)) % (1 << 64) - (1 << 63)
+    return found.astype(NUMPY[slot.dtype]).reshape(shape)
 
 
 def _integers(slot: Slot, shape: tuple[int, ...], sizes: Mapping[str, int], rng: Rng) -> Array:

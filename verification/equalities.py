@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
-from graphwright.ir.dims import Dim, Sym, atoms_of, exact_quotient, product, substitute, sym
+from graphwright.ir.dims import Dim, Sym, atoms_of, product, substitute, sym
+from graphwright.ir.errors import TooLarge
 from graphwright.ir.graph import Graph, Node, Value
+from graphwright.ir.quotients import exact_quotient
 from graphwright.ir.types import TensorType
 
 BROADCAST = frozenset(
@@ -33,13 +36,17 @@ class Equalities:
     def resolve(self, dim: Dim) -> Dim:
         """`dim` with every name replaced by what it stands for; equal if the operators say so."""
         while isinstance(dim, Sym) and (known := atoms_of(dim) & self.meanings.keys()):
-            dim = substitute(dim, {name: self.meanings[name] for name in known})
+            try:
+                dim = substitute(dim, {name: self.meanings[name] for name in known})
+            except TooLarge:
+                break
         return dim
 
     def join(self, dims: Sequence[Dim]) -> None:
         """Note that all of `dims` are equal, as far as that tells what a name stands for."""
         for other in dims[1:]:
-            self._equate(self.resolve(dims[0]), self.resolve(other))
+            with suppress(TooLarge):
+                self._equate(self.resolve(dims[0]), self.resolve(other))
 
     def _equate(self, one: Dim, other: Dim) -> None:
         difference = one - other

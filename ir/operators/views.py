@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from graphwright.ir.dims import Dim, exact_quotient, product
+from graphwright.ir.dims import Dim, product
 from graphwright.ir.graph import Attr, Contents
 from graphwright.ir.operators.operands import axes_of, broadcast, ints, known, shape_of, tensor
 from graphwright.ir.ops import Attrs, Inputs, NotTyped, Op, contents_of, register
+from graphwright.ir.quotients import exact_quotient
 from graphwright.ir.types import TensorType, Type
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from graphwright.ir.dims import Dim, exact_quotient, product
+from graphwright.ir.dims import Dim, product
+from graphwright.ir.quotients import exact_quotient
 
 
 class Unprovable(Exception):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from graphwright.ir.dims import Dim, exact_quotient
+from graphwright.ir.dims import Dim
 from graphwright.ir.graph import Node, Value
 from graphwright.ir.ops import contents_of, scalar
+from graphwright.ir.quotients import exact_quotient
 from graphwright.ir.types import FLOATS, TensorType
 from graphwright.passes.attention.factors import Factor, Unprovable, View, regroup
 
