@@ -36,11 +36,12 @@ def _function(node: Node, model: Model, write_graph: WriteGraph) -> onnx.Functio
     n = 1
     while True:
         made.name = node.op if n == 1 else f"{node.op}_{n}"
-        for known in model.functions.values():
-            if known == made:
-                return known
-        if made.name not in model.taken_functions:
-            model.taken_functions.add(made.name)
+        for known in (*model.had_functions.values(), *model.functions.values()):
+            if known.name == made.name:
+                if known == made:
+                    return known
+                break
+        else:
             return made
         n += 1
 

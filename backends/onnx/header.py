@@ -39,7 +39,7 @@ class Model:
     from_file: bool
     sizes: dict[str, tuple[Value, int]] = field(default_factory=dict)
     functions: dict[object, onnx.FunctionProto] = field(default_factory=dict)
-    taken_functions: set[str] = field(default_factory=set)
+    had_functions: dict[str, onnx.FunctionProto] = field(default_factory=dict)
     domains: set[str] = field(default_factory=set)
     weights: list[Weight] = field(default_factory=list)
     apart: bool = True
@@ -80,7 +80,8 @@ def model_of(graph: Graph, opset: int | None) -> Model:
         ir = max(ir, _ir_version(target))
     model = Model(own, target, ir, header.source is not None, _size_names(graph))
     if isinstance(header.source, onnx.ModelProto):
-        model.taken_functions = {f.name for f in header.source.functions if f.domain == DOMAIN}
+        had = [f for f in header.source.functions if f.domain == DOMAIN]
+        model.had_functions = {f.name: f for f in had}
     return model
 
 

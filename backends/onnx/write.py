@@ -36,6 +36,7 @@ def to_proto(graph: Graph, opset: int | None = None) -> tuple[onnx.ModelProto, l
         keep_weights(graph.source, (t.name for t in graph.source.initializer), draft)
     proto.functions.extend(brought_along(graph, model, write_graph))
     # One function may stand under several keys.
-    proto.functions.extend({f.name: f for f in model.functions.values()}.values())
+    made = {f.name: f for f in model.functions.values() if f.name not in model.had_functions}
+    proto.functions.extend(made.values())
     import_domains(proto, model)
     return proto, model.weights
