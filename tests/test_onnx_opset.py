@@ -316,3 +316,16 @@ def test_newer_operators_in_older_files_are_functions_or_written_out(
     assert ops(native.graph) == ["LayerNormalization", "Gelu", "Gelu"]
     (a,), (b,) = on_ort(old, feed), on_ort(native, feed)
     assert distance(a, b) < (4e-3 if dtype == "f16" else 1e-6)
+
+
+def test_constants_are_folded_as_the_models_own_opset_means_them() -> None:
+    nodes = [
+        node("Constant", [], ["k"], value=weight("", np.arange(24).reshape(2, 3, 4))),
+        node("Softmax", ["k"], ["s"]),
+        node("Add", ["x", "s"], ["y"]),
+    ]
+    proto = model(nodes, [info("x", 2, 3, 4)], [info("y", 2, 3, 4)], opset=11)
+    after = whole(gw.optimize(from_proto(proto), verify=False).graph)
+    assert ops(after.graph) == ["Add"]
+    feed = {"x": np.zeros((2, 3, 4), np.float32)}
+    assert same(on_ort(proto, feed), on_ort(after, feed))

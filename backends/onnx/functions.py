@@ -47,18 +47,17 @@ def _function(node: Node, model: Model, write_graph: WriteGraph) -> onnx.Functio
 
 
 def brought_along(graph: Graph, model: Model, write_graph: WriteGraph) -> list[onnx.FunctionProto]:
-    """The functions of the model that the graph was read from, in the opset that is written."""
-    source = None if graph.header is None else graph.header.source
-    if not isinstance(source, onnx.ModelProto):
-        return []
-    if model.own == model.opset:
-        return list(source.functions)
-    return [_newer(f, model.opset, write_graph) for f in graph.functions.values()]
+    """The functions that the graph was read with, in the opset that is written."""
+    opset = None if model.own == model.opset else model.opset
+    return [_brought(f, opset, write_graph) for f in graph.functions.values()]
 
 
-def _newer(function: Function, opset: int, write_graph: WriteGraph) -> onnx.FunctionProto:
+def _brought(function: Function, opset: int | None, write_graph: WriteGraph) -> onnx.FunctionProto:
     source = function.source
-    assert isinstance(source, onnx.FunctionProto)
+    if not isinstance(source, onnx.FunctionProto):
+        raise ModelError(f"the function '{function.name}' comes from no ONNX file")
+    if opset is None:
+        return source
     own = next((o.version for o in source.opset_import if o.domain in STANDARD), opset)
     if own >= opset:
         return source

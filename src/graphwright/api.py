@@ -125,7 +125,7 @@ def budget_for(graph: Graph, runtime: Runtime) -> Budget:
     """What rules may know of `graph`, and ask of the runtime."""
     opset = graph.header.opsets.get("", 1) if graph.header else 0
     return Budget(
-        runtime.compute,
+        lambda node: runtime.compute(node, graph),
         sizes=input_sizes(graph),
         opset=opset,
         supports=lambda op, dtype: runtime.supports(op, dtype, opset),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +100,13 @@ class Runtime:
                 self._known[asked] = False
         return self._known[asked]
 
-    def compute(self, node: Node) -> Array:
-        """What a node gives whose inputs are all constants. Raises ModelError."""
+    def compute(self, node: Node, model: Graph | None = None) -> Array:
+        """What a node of `model` gives whose inputs are all constants. Raises ModelError.
+
+        It is run in the opsets of the model, since operators meant other things in other ones.
+        """
         part = cut([node.outputs[0]], [])
+        if model is not None:
+            part.functions = model.functions
+            part.header = model.header and replace(model.header, source=None)
         return self.evaluate(part, [{}])[0][0]
