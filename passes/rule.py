@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from textwrap import dedent
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -34,6 +34,7 @@ def need(condition: object, why: str) -> None:
         raise NoMatch(why)
 
 
+Built: TypeAlias = "tuple[Value, Match, Builder]"
 NAMED = (str, tuple)  # under these keys a match holds what it does not look behind
 
 
@@ -191,9 +192,7 @@ class Rule:
     examples: tuple[Example, ...] = field(repr=False)
     may_share: bool = False
 
-    def at(
-        self, root: Value, budget: Budget, options: Sequence[Pattern] = ()
-    ) -> tuple[Value, Match, Builder]:
+    def at(self, root: Value, budget: Budget, options: Sequence[Pattern] = ()) -> Built:
         """The replacement for `root`, not yet in the graph. Raises NoMatch with the reason."""
         why = "the pattern does not fit"
         for option in options or (self.pattern,):

@@ -47,7 +47,7 @@ def layer_norm(
     wide, back = _widened(x)
     axes = _trailing(x, axis)
     d = _op("Sub", wide, _op("ReduceMean", wide, axes=axes, keepdims=1))
-    variance = _op("ReduceMean", _op("Mul", d, d), axes=axes, keepdims=1)
+    variance = _op("ReduceMean", _op("Pow", d, 2.0), axes=axes, keepdims=1)
     y = _op("Mul", back(_op("Div", d, _op("Sqrt", _op("Add", variance, epsilon)))), scale)
     return y if bias is None else _op("Add", y, bias)
 
@@ -57,7 +57,7 @@ def rms_norm(
 ) -> Value:
     """The function x / sqrt(mean x^2 + epsilon) * scale."""
     wide, back = _widened(x)
-    mean = _op("ReduceMean", _op("Mul", wide, wide), axes=_trailing(x, axis), keepdims=1)
+    mean = _op("ReduceMean", _op("Pow", wide, 2.0), axes=_trailing(x, axis), keepdims=1)
     return _op("Mul", back(_op("Div", wide, _op("Sqrt", _op("Add", mean, epsilon)))), scale)
 
 

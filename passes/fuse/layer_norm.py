@@ -6,6 +6,7 @@ from graphwright.ir.graph import Value
 from graphwright.passes.fuse.norms import (
     beta,
     eps,
+    gain,
     gamma,
     mean_square,
     narrowed,
@@ -75,4 +76,4 @@ def fuse_layer_norm(m: Match, op: Builder) -> Value:
     """
     attrs = parameters(m, op)
     bias = [] if m.beta is None else [shaped(op, m, m.beta)]
-    return op.LayerNormalization(m.x, shaped(op, m, m.gamma), *bias, **attrs)
+    return op.LayerNormalization(m.x, gain(op, m, since=17), *bias, **attrs)

@@ -50,6 +50,17 @@ def parameters(m: Match, op: Builder) -> dict[str, Any]:
     return {"axis": m.axes[0], "epsilon": float(m.eps), "stash_type": 1}
 
 
+def gain(op: Builder, m: Match, since: int) -> Value:
+    """Gamma in its shape, ones where there is none; the operator is there since opset `since`.
+
+    Refuses where it would be written out, with a product by ones that nobody asked for.
+    """
+    if m.gamma is None:
+        written_out = 0 < op.budget.opset < since
+        need(not written_out, f"it has no gamma, and the operator is there since opset {since}")
+    return shaped(op, m, m.gamma)
+
+
 def shaped(op: Builder, m: Match, value: Value | None) -> Value:
     """A parameter in the shape of the normalized axes and the type of x; ones for None."""
     shape = shape_of(m.x)

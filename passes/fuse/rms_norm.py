@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphwright.ir.graph import Value
-from graphwright.passes.fuse.norms import eps, gamma, mean_square, narrowed, parameters, shaped
+from graphwright.passes.fuse.norms import eps, gain, gamma, mean_square, narrowed, parameters
 from graphwright.passes.pattern import Cast, Pattern, var
 from graphwright.passes.rule import Builder, Example, Match, Tolerance, rule
 
@@ -55,4 +55,4 @@ def fuse_rms_norm(m: Match, op: Builder) -> Value:
     equation 4.
     """
     attrs = parameters(m, op)
-    return op.RMSNormalization(m.x, shaped(op, m, m.gamma), **attrs)
+    return op.RMSNormalization(m.x, gain(op, m, since=23), **attrs)
