@@ -19,11 +19,12 @@ from graphwright.ir.graph import Graph
 def save(graph: Graph, path: str | Path, opset: int | None = None) -> None:
     """Write `graph` as an ONNX file; weights go from file to file, not through memory.
 
-    External data stays where it is when that is in the folder written to, and goes to PATH.data
-    otherwise. Raises ModelError where the opset or the place asked for is impossible, and OSError
-    where a file cannot be written; then nothing is.
+    Where `path` is a link, what it points to is written. External data stays where it is when that
+    is in the folder written to, and goes to PATH.data otherwise. Raises ModelError where the opset
+    or the place asked for is impossible, and OSError where a file cannot be written; then nothing
+    is.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
     _check(path)
     with uncollected():
         proto, weights = to_proto(graph, opset)

@@ -36,6 +36,8 @@ class Folder:
     def _resolved(self, location: str, said: str) -> tuple[Path, int, tuple[int, ...]]:
         if not location or os.path.isabs(location) or "\0" in location:
             raise ModelError(f"{said} '{location}', which is no relative path")
+        if ".." in location.replace("\\", "/").split("/"):
+            raise ModelError(f"{said} '{location}', whose '..' may lead out of the model's folder")
         path = Path(os.path.realpath(self.path / location))
         roots = [os.path.realpath(self.path)]
         if self.model is not None:
@@ -43,11 +45,17 @@ class Folder:
         if not any(path.is_relative_to(root) for root in roots):
             raise ModelError(f"{said} '{location}', outside the model's folder")
         try:
-            if not path.is_file():
+            if not path.exists():
                 raise ModelError(f"{said} '{location}', which is missing")
+            if not path.is_file():
+                raise ModelError(f"{said} '{location}', which is {_kind(path)}")
             return path, path.stat().st_size, stamp_of(path)
         except OSError as error:
             raise ModelError(f"{said} '{location}': {error.strerror}") from None
+
+
+def _kind(path: Path) -> str:
+    return "a folder" if path.is_dir() else "no regular file"
 
 
 def external(proto: onnx.TensorProto, type_: TensorType, folder: Folder) -> FileSlice:

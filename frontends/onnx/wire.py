@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import TypeAlias
 
 import numpy as np
@@ -28,7 +29,10 @@ def skeleton(path: Path) -> tuple[bytes, dict[int, FileSlice]]:
 
     Raises ModelError when the file is not a protobuf, OSError when it cannot be read.
     """
-    if not path.stat().st_size:
+    found = path.stat()
+    if not (S_ISREG(found.st_mode) or S_ISDIR(found.st_mode)):
+        raise ModelError(f"{path}: the model has to be a file, and this is none")
+    if not found.st_size:
         raise ModelError(f"{path}: the file is empty, so it is not an ONNX model")
     data = memoryview(np.memmap(path, np.uint8, "r"))  # type: ignore[arg-type]
     try:

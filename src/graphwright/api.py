@@ -64,8 +64,13 @@ def load(
 def save(graph: Graph, path: str | os.PathLike[str], *, opset: int | None = None) -> None:
     """Write `graph` as an ONNX file, whole or not at all; weights are not copied through memory.
 
-    `opset` asks for a newer one than the model's own. Raises ModelError and OSError.
+    `opset` asks for a newer one than the model's own. Raises ModelError, also where that would
+    write over a file that weights of `graph` lie in, and OSError.
     """
+    out, held = os.path.realpath(path), weight_files(graph)
+    for each in (out, f"{out}.data"):
+        if Path(each) in held:
+            raise ModelError(f"{each} holds weights of the graph; choose another place to write to")
     save_onnx(graph, Path(path), opset)
 
 
@@ -227,6 +232,11 @@ def weights(graph: Graph) -> set[FileSlice]:
     consts += [v.const for v in graph.outputs if v is not None]
     consts += graph.defaults.values()
     return {const.where for const in consts if const is not None and const.where is not None}
+
+
+def weight_files(graph: Graph) -> set[Path]:
+    """The files, links followed, that constants of a graph lie in."""
+    return {Path(os.path.realpath(path)) for path in {w.path for w in weights(graph)}}
 
 
 def too_large(graph: Graph) -> str:
