@@ -7,9 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from graphwright.backends.onnx.expand import expansion, is_later
+from graphwright.backends.onnx.header import Model, model_of
 from graphwright.backends.onnx.shape_lists import is_computed
 from graphwright.driver import Log
 from graphwright.ir.graph import Graph, Node
+from graphwright.ir.ops import return_node
+from graphwright.ir.order import reachable
 from graphwright.ir.types import TensorType
 from graphwright.passes.rewrite import Application
 from graphwright.verification.judge import Verdict
@@ -91,23 +95,31 @@ def plain(value: Any) -> Any:
 def count_operators(graph: Graph) -> dict[str, int]:
     """How many nodes of each operator a file of `graph` has, in bodies too."""
     found: Counter[str] = Counter()
-    _count(graph, found)
+    _count(graph, found, model_of(graph, None))
     plain: Counter[str] = Counter()
     for op, count in found.items():
         plain[op.rpartition("::")[2].partition("@")[0]] += count
     return dict(sorted(plain.items()))
 
 
-def _count(graph: Graph, found: Counter[str]) -> None:
+def _count(graph: Graph, found: Counter[str], model: Model) -> None:
     for node in graph.reachable():
         if node.op == "Linear":
             found.update(_linear(node))
+        elif is_later(node, model.opset) and not model.has_functions:
+            found.update(_in_place(node))
         elif node.op != "Sizes":
             found[node.op] += 1
         elif is_computed(node):
             found["Shape"] += 1
         for body in node.bodies.values():
-            _count(body, found)
+            _count(body, found, model)
+
+
+def _in_place(node: Node) -> list[str]:
+    """The operators that a node is written in where the file has neither its own nor functions."""
+    _, result = expansion(node)
+    return [part.op for part in reachable([return_node([result], [""])])[:-1]]
 
 
 def _linear(node: Node) -> list[str]:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from graphwright.backends.onnx.expand import is_later
+from graphwright.backends.onnx.header import model_of
 from graphwright.driver import Log
 from graphwright.ir.graph import Graph
 from graphwright.report import LeftOut, Report, sources_of
@@ -162,7 +163,8 @@ def runs_on(graph: Graph, opset: int | None) -> str:
         return ""
     written = opset or header.opsets.get("", 0)
     spelled = sorted({n.op for _, n in graph.walk() if is_later(n, written)})
-    out = f"; {', '.join(spelled)} written out as a function" if spelled else ""
+    how = "as a function" if model_of(graph, opset).has_functions else "in place"
+    out = f"; {', '.join(spelled)} written out {how}" if spelled else ""
     return f"{_who(graph)} with ONNX opset {written}, IR version {header.ir_version}{out}"
 
 
