@@ -120,7 +120,7 @@ def _literal(want: object) -> object:
 
 def axes_from_end(node: Node) -> object:
     """The attribute `axis`, or `axes` as an ascending tuple, counted from the end if possible."""
-    value = node.inputs[0]
+    value = node.inputs[0] if node.inputs else None
     rank = value.type.rank if value is not None and isinstance(value.type, TensorType) else None
     found: Any = node.attrs["axis"] if "axis" in node.attrs else node.attrs.get("axes")
     if rank is None:

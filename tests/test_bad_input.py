@@ -189,6 +189,8 @@ WRONG: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
         ),
         "'sum' does not fit its inputs",
     ),
+    "too few inputs": (lambda: _plain(node("Add", ["x"], ["y"], "sum")), "'sum' has 1 inputs"),
+    "too many outputs": (lambda: _plain(node("Neg", ["x"], ["y", "z"])), "and 2 outputs"),
     "an axis that is not there": (
         lambda: _plain(node("Concat", ["x", "x"], ["y"], axis=7)),
         "does not fit",

@@ -57,7 +57,7 @@ def rewrite(
     del proto.input[:], proto.output[:]
     proto.input.extend(inputs)
     proto.output.extend(outputs)
-    said = {a.name: a.doc_string for a in proto.attribute if a.doc_string}
+    said = {a.name: a.doc_string for a in proto.attribute if isinstance(a.doc_string, str)}
     gone = [i for i, a in enumerate(proto.attribute) if not keep or a.name not in attrs]
     if not keep or any(proto.attribute[i].type not in GRAPHS for i in gone):
         left = {a.name for i, a in enumerate(proto.attribute) if i not in gone}
@@ -68,7 +68,7 @@ def rewrite(
     for name, value in attrs.items():
         if name not in left:
             proto.attribute.append(attribute_proto(name, value))
-            if name in said:
+            if said.get(name):
                 proto.attribute[-1].doc_string = said[name]
 
 

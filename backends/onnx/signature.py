@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import onnx
 
 from graphwright.backends.onnx.draft import Draft
+from graphwright.backends.onnx.expand import is_later
 from graphwright.backends.onnx.header import carry
 from graphwright.backends.onnx.tensors import type_proto
 from graphwright.ir.errors import ModelError
@@ -47,7 +48,15 @@ def write_outputs(graph: Graph, names: list[str], draft: Draft) -> None:
             raise ModelError(f"the output '{name}' is given by nothing")
         if draft.scope.names.get(value) != name:
             _alias(value, name, draft)
-        _add_info(draft.proto.output, name, infos[i] if same else None, value)
+        said = infos[i] if same else None
+        if said is not None and not said.HasField("type") and _is_called(value, draft):
+            said = None  # a reader would not know the type, which only the node's own name tells
+        _add_info(draft.proto.output, name, said, value)
+
+
+def _is_called(value: Value, draft: Draft) -> bool:
+    """Whether a function gives `value`, in place of an operator that the opset lacks."""
+    return value.producer is not None and is_later(value.producer, draft.model.opset)
 
 
 def _add_info(infos: Infos, name: str, said: onnx.ValueInfoProto | None, value: Value) -> None:

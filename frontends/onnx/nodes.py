@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TypeAlias
 
 import onnx
@@ -10,7 +11,7 @@ import onnx
 from graphwright.frontends.onnx.attributes import constant_in, read_attributes
 from graphwright.frontends.onnx.disorder import in_order, label, needed
 from graphwright.frontends.onnx.forms import normal
-from graphwright.frontends.onnx.inference import inferred
+from graphwright.frontends.onnx.inference import inferred, schema
 from graphwright.frontends.onnx.scope import Reader, Scope
 from graphwright.frontends.onnx.text import NOT_TEXT
 from graphwright.frontends.onnx.types import type_of
@@ -50,6 +51,8 @@ class NodeReader:
     def _read(self, proto: onnx.NodeProto) -> bool:
         """Read one node; False when it reads what is not there yet."""
         op, domain, scope = proto.op_type, proto.domain, self.scope
+        if type(op) is not str or type(domain) is not str:
+            raise ModelError(NOT_TEXT)
         if op == "Constant" and domain in STANDARD and self._constant(proto):
             return True
         inputs: list[Value | None] = []
@@ -69,12 +72,13 @@ class NodeReader:
             bodies, captures = self.bodies(proto, inputs, self.reader, scope)
         names = list(proto.output)
         if domain in STANDARD:
+            _check_arity(proto, self.opset, len(inputs), len(names))
             op, inputs, attrs = normal(op, self.opset, inputs, attrs, len(names))
         else:
             op = f"{domain}::{op}" + (f":{proto.overload}" if proto.overload else "")
         outputs = self._outputs(proto, names, op, inputs, attrs)
         name = proto.name
-        if type(name) is not str or type(op) is not str:
+        if type(name) is not str:
             raise ModelError(NOT_TEXT)
         origin = _origin(proto, name or (names[0] if names else op))
         place = float(len(self.nodes))
@@ -149,6 +153,28 @@ class NodeReader:
             self.scope.add(name, Value(), f"the Constant '{label(proto)}'")
         self.scope.values[name] = Value(const.type, None, const, name)
         return True
+
+
+def _check_arity(proto: onnx.NodeProto, opset: int, inputs: int, outputs: int) -> None:
+    """Raise ModelError where an operator has fewer or more inputs or outputs than it can have."""
+    limits = arity(proto.op_type, opset)
+    if limits is None:
+        return
+    least, most, least_outputs, most_outputs = limits
+    if not least <= inputs <= most or not least_outputs <= outputs <= most_outputs:
+        raise ModelError(
+            f"the node '{label(proto)}' has {inputs} inputs and {outputs} outputs, "
+            f"which {proto.op_type} cannot have in opset {opset}"
+        )
+
+
+@cache
+def arity(op: str, opset: int) -> tuple[int, int, int, int] | None:
+    """How many inputs an operator has at least and at most, and how many outputs."""
+    row = schema(op, "", opset)
+    if row is None:
+        return None
+    return row.min_input, row.max_input, row.min_output, row.max_output
 
 
 def settled(nodes: Sequence[Node]) -> tuple[Node, ...]:

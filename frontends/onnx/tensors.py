@@ -34,6 +34,8 @@ def const_of(proto: onnx.TensorProto, folder: Folder, where: FileSlice | None = 
         return from_slice(type_, where, proto)
     if proto.HasField("raw_data"):
         _check_length(proto, type_, len(proto.raw_data))
+        if type_.dtype == "str":
+            raise ModelError(f"the weight '{proto.name}' holds strings, and no raw data can")
     else:
         _check_count(proto, type_)
     return Const(type_, lambda: _array(proto, type_), payload=proto)

@@ -15,8 +15,10 @@ from graphwright.passes.shapes import dtype_of
 
 def _is_known(node: Node) -> bool:
     """Whether what the node gives is known as sizes, and surely not folded with what reads it."""
+    if len(node.outputs) != 1 or node.op == "Sizes":
+        return False
     result = node.outputs[0]
-    if result.contents is None or len(node.outputs) > 1 or node.op == "Sizes":
+    if result.contents is None:
         return False
     if node.op == "Cast" and (source := node.inputs[0]) and source.producer:
         return source.producer.op != "Sizes"
