@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+import onnx
 import pytest
 from tests.onnx_building import info, model, node, ops, weight, whole
 
 import graphwright as gw
 from graphwright.frontends.onnx import from_proto
+from graphwright.ir.types import TensorType
 from graphwright.report import count_operators
 from graphwright.summary import runs_on
 
@@ -30,3 +32,12 @@ def test_operators_are_counted_as_they_are_written(ir: int, how: str) -> None:
     written = Counter(op for op in ops(whole(graph).graph) if op != "Constant")
     assert count_operators(graph) == written
     assert f"; Gelu written out {how}" in runs_on(graph, None)
+
+
+def test_an_output_that_a_function_gives_has_a_type_where_the_file_gave_none() -> None:
+    proto = model(GELU, [info("x", "B", 8)], [onnx.ValueInfoProto(name="y")], NUMBERS, opset=14)
+    again = from_proto(whole(gw.optimize(from_proto(proto)).graph))
+    (output,) = again.outputs
+    assert output is not None
+    assert isinstance(output.type, TensorType)
+    assert output.type.rank == 2
