@@ -215,12 +215,12 @@ def test_what_the_runtime_supports_is_learnt_by_trying_it(monkeypatch: pytest.Mo
     monkeypatch.setattr(probe, "KNOWN", {})
     with Worker() as worker:
         for op in ("Gelu", "FastGelu", "QuickGelu"):
-            assert probe.supports(op, "com.microsoft", 13, worker=worker), op
-        assert probe.supports("LayerNormalization", opset=11, worker=worker)
-        assert probe.supports("Gelu", opset=20, worker=worker)
-        assert not probe.supports("Gelu", opset=17, worker=worker)
-        assert not probe.supports("Gelu", "com.nobody", 17, worker=worker)
-        assert not probe.supports("Erf", opset=17, dtype="f8e4m3fn", worker=worker)
+            assert probe.supports(op, "com.microsoft", 13, evaluate=worker.evaluate), op
+        assert probe.supports("LayerNormalization", opset=11, evaluate=worker.evaluate)
+        assert probe.supports("Gelu", opset=20, evaluate=worker.evaluate)
+        assert not probe.supports("Gelu", opset=17, evaluate=worker.evaluate)
+        assert not probe.supports("Gelu", "com.nobody", 17, evaluate=worker.evaluate)
+        assert not probe.supports("Erf", opset=17, dtype="f8e4m3fn", evaluate=worker.evaluate)
     assert len(probe.KNOWN) == 8
     assert probe.supports("Gelu", opset=20), "known by now, so that no child is started"
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -28,6 +29,7 @@ SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
 }
 """The shapes of what operators read that are not content with one matrix."""
 
+Evaluate: TypeAlias = Callable[[Packed, Sequence[Any]], list[list[Any]]]
 OLDEST_IR = 3
 KNOWN: dict[tuple[str, ...], bool] = {}
 
@@ -38,19 +40,19 @@ def supports(
     opset: int = 21,
     dtype: str = "f32",
     *,
-    worker: Worker | None = None,
+    evaluate: Evaluate | None = None,
 ) -> bool:
     """Whether the installed runtime runs an operator of a domain in a model of ONNX's `opset`.
 
-    It is asked once, in a child process; `worker` is one that is running already.
+    It is asked once, by `evaluate`, or else in a child process.
     """
     key = (runtime_version(), op, domain, str(opset), dtype)
     if key not in KNOWN:
-        if worker is not None:
-            KNOWN[key] = _runs(worker, op, domain, opset, dtype)
+        if evaluate is not None:
+            KNOWN[key] = _runs(evaluate, op, domain, opset, dtype)
         else:
-            with Worker() as own:
-                KNOWN[key] = _runs(own, op, domain, opset, dtype)
+            with Worker() as worker:
+                KNOWN[key] = _runs(worker.evaluate, op, domain, opset, dtype)
     return KNOWN[key]
 
 
@@ -64,9 +66,9 @@ def runtime_version() -> str:
     return ""
 
 
-def _runs(worker: Worker, op: str, domain: str, opset: int, dtype: str) -> bool:
+def _runs(evaluate: Evaluate, op: str, domain: str, opset: int, dtype: str) -> bool:
     try:
-        worker.evaluate(Packed(_one_node(op, domain, opset, dtype)), [_feed(op, dtype)])
+        evaluate(Packed(_one_node(op, domain, opset, dtype)), [_feed(op, dtype)])
     except ModelError:
         return False
     return True

@@ -7,17 +7,12 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from graphwright.ir.const import Array
 from graphwright.ir.cut import cut
-from graphwright.ir.errors import ModelError
-from graphwright.ir.graph import Graph, Header, Node, Value
-from graphwright.ir.ops import node_of, return_node
-from graphwright.ir.types import NUMPY, TensorType
+from graphwright.ir.graph import Graph, Node
 
 if TYPE_CHECKING:
-    from graphwright.backends.ort import Worker
+    from graphwright.backends.ort import Packed, Worker
 
 Feed = Mapping[str, Any]
 
@@ -28,7 +23,6 @@ class Runtime:
     def __init__(self, *, isolated: bool = True) -> None:
         self.isolated = isolated
         self._worker: Worker | None = None
-        self._known: dict[tuple[str, str, int], bool] = {}
 
     def __enter__(self) -> Runtime:
         return self
@@ -49,7 +43,9 @@ class Runtime:
         """
         from graphwright.backends.ort import pack
 
-        packed = pack(graph)
+        return self._evaluate(pack(graph), feeds)
+
+    def _evaluate(self, packed: Packed, feeds: Sequence[Feed]) -> list[list[Array]]:
         if not self.isolated:
             from graphwright.backends.ort.session import evaluate
 
@@ -86,19 +82,11 @@ class Runtime:
         return evaluate64(graph, feeds)
 
     def supports(self, op: str, dtype: str, opset: int) -> bool:
-        """Whether the ONNX Runtime that is installed runs an operator of one input; it is tried."""
-        asked = (op, dtype, opset)
-        if asked not in self._known:
-            x = Value(TensorType(dtype, (2, 4)), name="x")
-            node = node_of(op, (x,), {})
-            graph = Graph("probe", (x,), return_node(node.outputs, ["y"]))
-            graph.header = Header(8, {"": opset})
-            try:
-                self.evaluate(graph, [{"x": np.ones((2, 4), NUMPY[dtype])}])
-                self._known[asked] = True
-            except ModelError:
-                self._known[asked] = False
-        return self._known[asked]
+        """Whether the ONNX Runtime that is installed runs an operator in `opset`; it is tried."""
+        from graphwright.backends.ort.probe import supports
+
+        domain, _, name = op.rpartition("::")
+        return supports(name, domain, opset, dtype, evaluate=self._evaluate)
 
     def compute(self, node: Node, model: Graph | None = None) -> Array:
         """What a node of `model` gives whose inputs are all constants. Raises ModelError.
