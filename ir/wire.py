@@ -13,11 +13,6 @@ def varint(n: int) -> bytes:
     return bytes(out)
 
 
-def key(number: int) -> bytes:
-    """The tag of a field that has a length."""
-    return varint(number << 3 | 2)
-
-
 def framed(number: int, length: int) -> bytes:
     """What stands before the content of a field of `length` bytes."""
-    return key(number) + varint(length)
+    return varint(number << 3 | 2) + varint(length)
