@@ -245,7 +245,8 @@ LATER = {"Swish"}  # than the opset that is tried here
 
 def test_every_row_with_a_meaning_is_tried() -> None:
     wanted = {name for name, row in OPS.items() if row.numpy is not None and not row.own}
-    assert wanted - LATER == CASES.keys()
+    contrib = {name for name in wanted if "::" in name}  # see test_contrib.py
+    assert wanted - LATER - contrib == CASES.keys()
 
 
 def compute(node: Node, arrays: Sequence[Array | None]) -> tuple[Array, ...]:

@@ -175,7 +175,7 @@ def test_what_has_no_float64_answer_is_refused_with_a_sentence() -> None:
     with pytest.raises(ModelError, match="the input 'c' is not given"):
         evaluate64(branching(), [{"x": x}])
     for line, why in {
-        "y = com.microsoft.QuickGelu(x)": "what it computes is not known",
+        "y = com.microsoft.Unheard(x)": "what it computes is not known",
         "y = RandomNormalLike(x)": "is random",
         "w = Constant<value_floats: floats = [1.0, 2.0, 3.0]>()  y = Add(x, w)": "cannot be",
     }.items():
