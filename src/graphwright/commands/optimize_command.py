@@ -60,7 +60,7 @@ def command(
         _refuse(model, out)
     given = options.data(data)
     before = api.load(model, inline=True, freeze=freeze, shapes=options.shapes(shape))
-    _refuse_to_lose(out, {where.path for where in api.weights(before)} | {data or model})
+    _refuse_to_lose(out, api.weight_files(before) | {data or model})
     if opset is not None:
         api.check_opset(before, opset)
     with summary.progress(quiet or as_json) as progress:
