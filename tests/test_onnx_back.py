@@ -203,6 +203,24 @@ def test_functions_we_wrote_are_shared_with_those_we_write() -> None:
     assert same(found, expected)
 
 
+def test_newer_operators_in_bodies_call_functions_too() -> None:
+    then = body([node("Neg", ["x"], ["r"])], [unranked("r")])
+    other = body([node("Abs", ["x"], ["r"])], [unranked("r")])
+    choice = node("If", ["c"], ["y"], then_branch=then, else_branch=other)
+    graph = from_proto(model([choice], [info("c", dtype=9), IN], [OUT]))
+    for inside in graph.nodes()[0].bodies.values():
+        given = inside.outputs[0]
+        assert given is not None
+        inside.result.set_input(0, apply("Gelu", given, approximate="none").outputs[0])
+    old, new = whole(graph), whole(graph, 20)
+    assert [f.name for f in old.functions] == ["Gelu"]
+    assert not new.functions
+    for c in (True, False):
+        feed = {"c": np.array(c), "x": X}
+        (a,), (b,) = on_ort(old, feed), on_ort(new, feed)
+        assert np.allclose(a, b, atol=1e-6)
+
+
 SAVES = """
 import sys
 from graphwright.backends.onnx import save
