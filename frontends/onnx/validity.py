@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import onnx
 import onnx.checker
 
+from graphwright.frontends.onnx.calls import bodies_of
 from graphwright.ir.graph import Graph
 
 
@@ -20,8 +23,17 @@ def first_fault(graph: Graph) -> str:
     context = onnx.checker.DEFAULT_CONTEXT.__class__()
     context.ir_version = model.ir_version
     context.opset_imports = {o.domain: o.version for o in model.opset_import}
-    for node in model.graph.node:
-        if node.domain not in ("", "ai.onnx", "ai.onnx.ml"):
+    return _fault_among(model.graph.node, context)
+
+
+def _fault_among(nodes: Iterable[onnx.NodeProto], context: onnx.checker.C.CheckerContext) -> str:
+    for node in nodes:
+        bodies = list(bodies_of(node))
+        for body in bodies:
+            if found := _fault_among(body.node, context):
+                return found
+        # The checker takes what a body reads from outside for something that nothing gives.
+        if bodies or node.domain not in ("", "ai.onnx", "ai.onnx.ml"):
             continue
         try:
             onnx.checker.check_node(node, context)
