@@ -79,9 +79,10 @@ def model_of(graph: Graph, opset: int | None) -> Model:
     if target > own:
         ir = max(ir, _ir_version(target))
     model = Model(own, target, ir, header.source is not None, _size_names(graph))
-    if isinstance(header.source, onnx.ModelProto):
-        had = [f for f in header.source.functions if f.domain == DOMAIN]
-        model.had_functions = {f.name: f for f in had}
+    had = [f.source for f in graph.functions.values()]
+    for function in had:
+        if isinstance(function, onnx.FunctionProto) and function.domain == DOMAIN:
+            model.had_functions[function.name] = function
     return model
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import onnx
 
-from graphwright.backends.onnx.attributes import attribute_proto
 from graphwright.backends.onnx.draft import Draft
 from graphwright.backends.onnx.functions import brought_along
 from graphwright.backends.onnx.graphs import write_graph
 from graphwright.backends.onnx.header import (
-    DEFAULT,
     Weight,
     header_proto,
     import_domains,
@@ -18,8 +16,6 @@ from graphwright.backends.onnx.header import (
 from graphwright.backends.onnx.names import Scope
 from graphwright.backends.onnx.signature import keep_weights
 from graphwright.ir.graph import Graph
-
-__all__ = ["DEFAULT", "attribute_proto", "to_proto"]
 
 
 def to_proto(graph: Graph, opset: int | None = None) -> tuple[onnx.ModelProto, list[Weight]]:
