@@ -294,6 +294,7 @@ def test_a_model_saved_over_itself_must_be_loaded_again(tmp_path: Path) -> None:
         save(graph, path.with_name("other.onnx"))
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells memory by its kind")
 def test_weights_are_copied_in_pieces(tmp_path: Path) -> None:
     size = 320 << 20
     folder, out = tmp_path / "in", tmp_path / "out"
@@ -316,15 +317,17 @@ def test_weights_are_copied_in_pieces(tmp_path: Path) -> None:
 
 
 HUGE = """
-import resource, sys
+import sys
 from graphwright.backends.onnx import save
 from graphwright.frontends.onnx import load
 graph = load(sys.argv[1])
 save(graph, sys.argv[2])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+lines = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
+print(int(lines["VmHWM"].split()[0]) // 1024)  # ru_maxrss is what the parent had, if that is more
 """
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells memory by its kind")
 def test_a_model_of_many_gibibytes_takes_little_memory(tmp_path: Path) -> None:
     rows, count = 1 << 20, 6
     size = rows * 256 * 4  # a GiB each, and next to nothing on disk
