@@ -134,6 +134,17 @@ def a_loop_that_passes_its_condition_through() -> Built:
 
 
 @built
+def a_loop_that_leaves_all_out() -> Built:
+    """Where a Loop of fewer inputs would be none."""
+    step = body(
+        [node("Identity", ["go"], ["on"]), node("Exp", ["x"], ["seen"])],
+        [info("on", dtype=BOOL), unranked("seen")],
+        [info("i", dtype=I64), info("go", dtype=BOOL)],
+    )
+    return model([node("Loop", ["", ""], ["y"], body=step)], [IN], [unranked("y")]), None
+
+
+@built
 def a_loop_in_a_branch() -> Built:
     step = body(
         [node("Add", ["acc", "t"], ["more"]), node("Identity", ["go"], ["on"])],

@@ -150,7 +150,8 @@ def _write_form(node: Node, draft: Draft, own: int) -> None:
     if source is not None and reusable and source.input == inputs and source.output == outputs:
         draft.proto.node.append(source)
         return
-    while inputs and not inputs[-1]:
+    least = 0 if source is None else len(source.input)
+    while len(inputs) > least and not inputs[-1]:
         inputs.pop()
     proto = draft.append(form.op, form.domain, inputs, outputs, form.attrs, node)
     for name, body in node.bodies.items():
