@@ -1,8 +1,8 @@
 """The models of onnx's own node tests come through: read and written, and optimized.
 
-Of onnx 1.23's 1,884 cases ONNX Runtime 1.31 runs 1,453; onnx.reference runs 418 more, whose
-operators are newer or rarer, and of which four draw random numbers; nobody runs 10, and 3 are
-written in an opset before 7. Where somebody runs a model, what was read and written must give the
+Of onnx 1.23's 1,884 cases ONNX Runtime 1.31 runs 1,453 and 1.32 runs 1,692; onnx.reference runs 414
+and 175 more, whose operators are newer or rarer; four draw random numbers, nobody runs 10, and 3
+are written in an opset before 7. Where somebody runs a model, what was read and written must give the
 same bits; where nobody does, or chance decides, the message itself must come back equal.
 """
 
@@ -24,7 +24,8 @@ from graphwright.frontends.onnx import from_proto
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph
 
-LEAST = {ORT: 1400, REFERENCE: 380, CHANCE: 4, NOBODY: 1, OLD: 1}
+LEAST = {ORT: 1400, CHANCE: 4, NOBODY: 1, OLD: 1}
+JUDGED = 1860  # by ONNX Runtime or onnx.reference: a newer runtime takes over from the latter
 RELATIVE = 1e-5  # of the largest value of an output, as rewrites within tolerance promise
 
 
@@ -45,6 +46,7 @@ def test_each_has_a_judge() -> None:
     found = Counter(case.judge for case in cases())
     print(dict(found))
     assert not {judge: n for judge, n in LEAST.items() if found[judge] < n}, found
+    assert found[ORT] + found[REFERENCE] >= JUDGED, found
     assert found[NOBODY] <= 20, found
 
 
