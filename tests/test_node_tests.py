@@ -2,8 +2,8 @@
 
 Of onnx 1.23's 1,884 cases ONNX Runtime 1.31 runs 1,453 and 1.32 runs 1,692; onnx.reference runs 414
 and 175 more, whose operators are newer or rarer; four draw random numbers, nobody runs 10, and 3
-are written in an opset before 7. Where somebody runs a model, what was read and written must give the
-same bits; where nobody does, or chance decides, the message itself must come back equal.
+are written in an opset before 7. Where somebody runs a model, what was read and written must give
+the same bits; where nobody does, or chance decides, the message itself must come back equal.
 """
 
 from __future__ import annotations
