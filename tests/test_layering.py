@@ -33,7 +33,7 @@ PACKAGES = {
     "numpy": Package(tuple(f"{folder}/*" for folder in FOLDERS), "arrays are spoken everywhere"),
     "ml_dtypes": Package(("ir/*", IN_FACE), "which numpy types there are is the ir's to say"),
     "onnx": Package(
-        ("ir/inference.py", "frontends/onnx/*", "backends/onnx*", "backends/ort*", IN_FACE),
+        ("ir/onnx_types.py", "frontends/onnx/*", "backends/onnx*", "backends/ort*", IN_FACE),
         "rules and checks speak of the small graph, so that the file format is one door among many",
     ),
     "google": Package(
@@ -177,7 +177,7 @@ def test_a_wrong_import_is_objected_to(path: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("path", "name", "at_once"),
     [
-        ("ir/inference.py", "onnx.shape_inference", True),
+        ("ir/onnx_types.py", "onnx", True),
         ("passes/rules/gelu.py", "graphwright.ir.graph", True),
         ("passes/rules/gelu.py", "graphwright.passes.rule", True),
         ("backends/ort.py", "onnxruntime", True),

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import onnx.defs
 
-from graphwright.backends.onnx.tensors import NUMBERS, list_of
+from graphwright.backends.onnx.tensors import list_of
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Attr, Node, Value
+from graphwright.ir.onnx_types import NUMBERS
 from graphwright.ir.ops import OPS, contents_of
 from graphwright.ir.types import TensorType
 

@@ -10,9 +10,9 @@ import onnx
 from graphwright.backends.onnx.draft import Draft
 from graphwright.backends.onnx.expand import is_later
 from graphwright.backends.onnx.header import carry
-from graphwright.backends.onnx.tensors import type_proto
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Value
+from graphwright.ir.onnx_types import type_proto
 
 if TYPE_CHECKING:
     from google.protobuf.internal.containers import RepeatedCompositeFieldContainer

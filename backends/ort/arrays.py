@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from graphwright.backends.onnx.tensors import NUMBERS, raw_bytes
+from graphwright.backends.onnx.tensors import raw_bytes
 from graphwright.ir.const import Array, unpacked
+from graphwright.ir.onnx_types import NUMBERS
 from graphwright.ir.types import BITS, NAMES, NUMPY, TensorType
 
 ORT_NAMES = {

@@ -10,10 +10,10 @@ import numpy as np
 import onnx
 from onnx.helper import make_opsetid, make_tensor_value_info
 
-from graphwright.backends.onnx.tensors import NUMBERS
 from graphwright.backends.ort.pack import Packed
 from graphwright.backends.ort.worker import Worker
 from graphwright.ir.errors import ModelError
+from graphwright.ir.onnx_types import NUMBERS
 from graphwright.ir.types import NUMPY
 
 SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {

@@ -9,12 +9,12 @@ import onnx
 import onnx.defs
 import onnx.shape_inference
 
-from graphwright.frontends.onnx.types import DTYPES, Namer, type_of
+from graphwright.frontends.onnx.types import Namer, type_of
 from graphwright.ir.dims import Dim, Sym
 from graphwright.ir.graph import Value
-from graphwright.ir.types import OptionalType, SequenceType, TensorType, Type
+from graphwright.ir.onnx_types import type_proto
+from graphwright.ir.types import TensorType, Type
 
-NUMBERS = {name: number for number, name in DTYPES.items()}
 SMALL = 256
 
 
@@ -79,31 +79,3 @@ def inferred(
 def _symbols(type_: Type) -> list[Sym]:
     shape = type_.shape if isinstance(type_, TensorType) else None
     return [d for d in shape or () if isinstance(d, Sym)]
-
-
-def type_proto(type_: Type) -> onnx.TypeProto | None:
-    """Our type as ONNX's; None where nothing is known."""
-    proto = onnx.TypeProto()
-    match type_:
-        case TensorType(dtype, shape):
-            proto.tensor_type.elem_type = NUMBERS[dtype]
-            if shape is not None:
-                proto.tensor_type.shape.SetInParent()
-                for dim in shape:
-                    if isinstance(dim, Sym):
-                        proto.tensor_type.shape.dim.add().dim_param = str(dim)
-                    else:
-                        proto.tensor_type.shape.dim.add().dim_value = dim
-        case SequenceType(element):
-            inner = type_proto(element)
-            if inner is None:
-                return None
-            proto.sequence_type.elem_type.CopyFrom(inner)
-        case OptionalType(element):
-            inner = type_proto(element)
-            if inner is None:
-                return None
-            proto.optional_type.elem_type.CopyFrom(inner)
-        case _:
-            return None
-    return proto

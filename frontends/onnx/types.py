@@ -8,6 +8,7 @@ import onnx
 
 from graphwright.ir.dims import Dim
 from graphwright.ir.errors import ModelError
+from graphwright.ir.onnx_types import NUMBERS
 from graphwright.ir.types import (
     UNKNOWN,
     OpaqueType,
@@ -17,12 +18,7 @@ from graphwright.ir.types import (
     Type,
 )
 
-DTYPES: dict[int, str] = {
-    1: "f32", 2: "u8", 3: "i8", 4: "u16", 5: "i16", 6: "i32", 7: "i64", 8: "str", 9: "bool",
-    10: "f16", 11: "f64", 12: "u32", 13: "u64", 14: "c64", 15: "c128", 16: "bf16",
-    17: "f8e4m3fn", 18: "f8e4m3fnuz", 19: "f8e5m2", 20: "f8e5m2fnuz", 21: "u4", 22: "i4",
-    23: "f4e2m1", 24: "f8e8m0", 25: "u2", 26: "i2",
-}  # fmt: skip
+DTYPES: dict[int, str] = {number: name for name, number in NUMBERS.items()}
 """Our name of each of ONNX's element types."""
 
 Namer = Callable[[str, int], Dim]
