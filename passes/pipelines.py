@@ -44,14 +44,26 @@ DEFAULT: tuple[Group, ...] = (
         "fuse-rms-norm",
         "drop-flattening",
     ),
+    _group("attention", "raise-attention"),
 )
 """The groups of a default run, each to its fixed point; every rule in it is lossless."""
 
 LINEAR = _group("linear", "fuse-linear")
 """Linear layers in one form, for passes that speak of them; `--apply fuse-linear` shows it."""
 
+TIDY = _group(
+    "tidy",
+    "fold-sizes",
+    "drop-view",
+    "merge-transposes",
+    "merge-views",
+    "merge-equal",
+    producers_first=True,
+)
+"""What lowering leaves to be merged with what stood there."""
+
 LOWER: dict[str, tuple[Group, ...]] = {
-    "onnx": (),
-    "ort": (_group("lower", "lower-gelu", "lower-swish"),),
+    "onnx": (_group("lower", "lower-attention"), TIDY),
+    "ort": (_group("lower", "lower-gelu", "lower-swish", "lower-attention"), TIDY),
 }
 """The groups that follow, by target: `onnx` is for any runtime, `ort` for ONNX Runtime alone."""

@@ -269,7 +269,7 @@ def rule(
 
     def registered(build: Callable[[Match, Builder], Value]) -> Rule:
         name = build.__name__.replace("_", "-")
-        shares = may_share or isinstance(pattern, AnyNode)
+        shares = may_share or (isinstance(pattern, AnyNode) and pattern.depth == 1)
         if not pattern.anchors:
             raise TypeError(f"{name}: its pattern names no operator, so it would be tried anywhere")
         count_uses(pattern)

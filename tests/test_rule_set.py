@@ -12,15 +12,16 @@ from graphwright.ir.contracts import LOSSLESS, Exact
 from graphwright.ir.graph import Graph
 from graphwright.ir.parse import parse
 from graphwright.ir.text import show
-from graphwright.passes.pipelines import DEFAULT, LINEAR, LOWER
+from graphwright.passes.pipelines import DEFAULT, LINEAR, LOWER, TIDY
 from graphwright.passes.rewrite import Group, rewrite
 from graphwright.passes.rule import Budget, Example, Rule, Sweep, rules
 from graphwright.runtime import Runtime
 
 Any_: TypeAlias = "Rule | Sweep"
-VERBS = ("fold", "fuse", "drop", "merge", "move", "split", "lower", "prune", "quantize")
+VERBS = ("fold", "fuse", "drop", "merge", "move", "split", "raise", "lower", "prune", "quantize")
 KNOWN = rules()
-ALL = (*DEFAULT, LINEAR, *(group for groups in LOWER.values() for group in groups))
+LOWERING = {target: tuple(g for g in LOWER[target] if g is not TIDY) for target in LOWER}
+ALL = (*DEFAULT, LINEAR, *(group for groups in LOWERING.values() for group in groups))
 GROUPS = {rule.name: group for group in ALL for rule in group.rules}
 FIRING = [(r, e) for r in KNOWN.values() for e in r.examples if e.after]
 
@@ -43,13 +44,16 @@ def test_there_are_rules() -> None:
     assert len(KNOWN) > 20
 
 
-def test_no_rule_is_in_two_places() -> None:
-    names = [rule.name for group in ALL for rule in group.rules]
+@pytest.mark.parametrize("target", LOWER)
+def test_no_rule_is_in_two_places(target: str) -> None:
+    groups = (*DEFAULT, LINEAR, *LOWERING[target])
+    names = [rule.name for group in groups for rule in group.rules]
     assert len(set(names)) == len(names)
+    assert len({group.name for group in (*groups, TIDY)}) == len(groups) + 1
 
 
-def test_group_names_differ() -> None:
-    assert len({group.name for group in ALL}) == len(ALL)
+def test_what_tidies_up_has_run_before() -> None:
+    assert set(TIDY.rules) <= {rule for group in DEFAULT for rule in group.rules}
 
 
 @pytest.mark.parametrize("rule", KNOWN.values(), ids=name_of)

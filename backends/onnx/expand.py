@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Attr, Node, Value
+from graphwright.ir.operators.attention import written_out
 from graphwright.ir.ops import node_of
 from graphwright.ir.types import TensorType
 
@@ -103,9 +105,17 @@ BODIES: dict[str, Body] = {
     "Swish": swish,
     "LayerNormalization": layer_norm,
     "RMSNormalization": rms_norm,
+    "Attention": partial(written_out, _op),
 }
 
-LATER = {"LayerNormalization": 17, "RMSNormalization": 23, "Gelu": 20, "Swish": 24}
+NEVER = sys.maxsize
+LATER = {
+    "LayerNormalization": 17,
+    "RMSNormalization": 23,
+    "Gelu": 20,
+    "Swish": 24,
+    "Attention": NEVER,  # it is not ONNX's, whose masks and dead rows are others
+}
 """Operators that rules make, and the first opset that has each."""
 
 

@@ -1,6 +1,7 @@
 """The rows of the operator table, by what the operators do; importing this fills the table."""
 
 from graphwright.ir.operators import (
+    attention,
     contractions,
     contrib,
     cuts,
@@ -12,6 +13,7 @@ from graphwright.ir.operators import (
 )
 
 __all__ = [
+    "attention",
     "contractions",
     "contrib",
     "cuts",

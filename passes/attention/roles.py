@@ -38,18 +38,22 @@ def roles(site: Site) -> Roles:
 
     Raises Unprovable for what is no attention: keys that a query's own position chooses.
     """
-    seen = [f for axis in site.probabilities for f in leaves(axis)]
+    seen = [f for axis in site.probabilities for f in leaves(axis) if f.segment is None]
     q, k, v = (all_leaves(s.view) for s in (site.q, site.k, site.v))
     keys = set(site.key)
     inner = [f for f in seen if f not in keys]
     if any(f in q and f in v and f not in k for f in inner):
         raise Unprovable("the values depend on the query, and the keys do not")
     width = tuple(f for f in _ordered(site.q.view) if f in k and f not in seen)
-    value_width = tuple(f for f in _ordered(site.v.view) if f not in seen and f.index is None)
+    value_width = tuple(
+        f for f in _ordered(site.v.view) if f not in keys and f not in seen and f.index is None
+    )
     if not keys <= k or not keys <= v or not width:
         raise Unprovable("keys or widths are missing from what they should be part of")
     head_like = _beside_width(site, set(inner), set(width), set(value_width))
     shared = [f for f in inner if f in k or f in v]
+    if not head_like and len(shared) > 1:
+        head_like = {shared[-1]}  # nothing tells them apart: heads stand behind batches
     alone = [f for f in inner if f not in k and f not in v]
     return Roles(
         tuple(f for f in shared if f not in head_like),

@@ -45,11 +45,16 @@ class ScoreStep:
 
 @dataclass(frozen=True)
 class Seen:
-    """A tensor, which factors its axes are, and the scalar that multiplies it."""
+    """A tensor, which factors its axes are, and the scalar that multiplies it.
+
+    `operand` is what the contraction reads of it, and `laid` which factors its axes are.
+    """
 
     value: Value
     view: View
-    scale: float = 1.0
+    scale: float
+    operand: Value
+    laid: View
 
 
 @dataclass(frozen=True)
@@ -291,4 +296,4 @@ def _values(node: Node, at: int, weights: View, key: list[Factor]) -> tuple[Seen
 
 def _seen(value: Value | None, view: View) -> Seen:
     assert value is not None
-    return Seen(*source(value, view))
+    return Seen(*source(value, view), value, view)

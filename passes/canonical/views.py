@@ -29,6 +29,7 @@ REDUCTIONS = tuple(name for name, _ in reductions.REDUCTIONS)
         "Reshape(x, Sizes(dims=(B, 1, 1, S)))",
     ),
     Example("x: f32[...]", "Squeeze(Unsqueeze(x, axes=(0,)), axes=(1,))", because="not known"),
+    may_share=True,
 )
 def merge_views(m: Match, op: Builder) -> Value:
     """Reshape(Reshape(x, s), t)  ->  Reshape(x, t), or x

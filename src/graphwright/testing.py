@@ -14,12 +14,15 @@ from functools import cache
 
 import numpy as np
 
+from graphwright.backends.onnx.expand import expansion
 from graphwright.backends.onnx.reference import evaluate64
 from graphwright.driver import input_sizes
 from graphwright.ir.clone import clone
 from graphwright.ir.contracts import Exact
 from graphwright.ir.errors import ModelError
-from graphwright.ir.graph import Graph, Origin, Value
+from graphwright.ir.graph import Graph, Node, Origin, Value
+from graphwright.ir.ops import return_node
+from graphwright.ir.order import reachable
 from graphwright.ir.parse import parse
 from graphwright.ir.problems import problems
 from graphwright.ir.text import same, show, weights_of
@@ -131,6 +134,9 @@ def can_be_undone(rule: Rule | Sweep, example: Example) -> None:
     assert show(graph) == text, f"undoing {rule.name} gives\n{show(graph)}\nand not\n{text}"
 
 
+LAYOUT = frozenset({"Sizes", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten"})
+"""What computes nothing, and is merged with its like."""
+
 CHECKS = (
     becomes_after,
     keeps_the_contract,
@@ -179,7 +185,15 @@ def _values(graph: Graph) -> Iterator[Value]:
 
 
 def _work(graph: Graph) -> int:
-    return sum(node.op != "Sizes" for node in graph.nodes())
+    return sum(_operators(node) for node in graph.nodes())
+
+
+def _operators(node: Node) -> int:
+    """How many operators it stands for."""
+    parts = [node]
+    if node.op == "Attention":
+        parts = reachable([return_node([expansion(node)[1]], [""])])[:-1]
+    return sum(part.op not in LAYOUT for part in parts)
 
 
 def _assert_sound(rule: Rule | Sweep, graph: Graph) -> None:

@@ -1,0 +1,158 @@
+"""Attention as one operator: its type, its meaning, and the operators that it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from graphwright.ir.dims import Dim
+from graphwright.ir.graph import Value
+from graphwright.ir.operators.operands import Shape, broadcast, shape_of, tensor
+from graphwright.ir.ops import Attrs, Inputs, NotTyped, Op, constant, register
+from graphwright.ir.quotients import exact_quotient
+from graphwright.ir.types import NUMPY, TensorType, Type
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Make: TypeAlias = Callable[..., Value]
+
+DEFAULTS = {"scale": 1.0, "cap": 0.0, "filler": -inf, "guard": 0, "precision": ""}
+"""What is left out where nothing is capped, hidden or guarded, and no other type comes in."""
+
+
+def _attention(inputs: Inputs, attrs: Attrs) -> tuple[Type, ...]:
+    q, k, v = (shape_of(inputs, i) for i in range(3))
+    if not len(q) == len(k) == len(v) >= 3:
+        raise TypeError("Attention of queries, keys and values of different ranks")
+    for one, other, what in ((q[-1], k[-1], "widths"), (k[-2], v[-2], "keys")):
+        if isinstance(one, int) and isinstance(other, int) and one != other:
+            raise TypeError(f"Attention with {one} and {other} {what}")
+    if exact_quotient(q[-3], k[-3]) is None:
+        raise TypeError(f"Attention with {q[-3]} heads of queries and {k[-3]} of keys")
+    lead = broadcast(q[:-3], k[:-3], v[:-3])
+    for i in range(3, len(inputs)):
+        if inputs[i] is not None:
+            if len(shape_of(inputs, i)) != len(q):
+                raise TypeError("Attention with a mask, bias or sink of another rank")
+            lead = broadcast(lead, shape_of(inputs, i)[:-3])
+    return (TensorType(tensor(inputs, 2).dtype, (*lead, q[-3], q[-2], v[-1])),)
+
+
+def _repeated(x: Array, heads: int) -> Array:
+    return np.repeat(x, heads // x.shape[-3], axis=-3)
+
+
+def _attention_numpy(
+    q: Array,
+    k: Array,
+    v: Array,
+    bias: Array | None = None,
+    mask: Array | None = None,
+    sink: Array | None = None,
+    scale: float = 1.0,
+    cap: float = 0.0,
+    filler: float = -inf,
+    guard: int = 0,
+    precision: str = "",
+) -> Array:
+    heads = q.shape[-3]
+    s = (q * q.dtype.type(scale)) @ np.swapaxes(_repeated(k, heads), -1, -2)
+    wide = s.dtype if s.dtype == np.float64 or not precision else NUMPY[precision]
+    s = s if bias is not None and bias.dtype == s.dtype else s.astype(wide)
+    s = cap * np.tanh(s / cap) if cap else s
+    s = s if bias is None else s + bias
+    s = s.astype(wide)
+    s = s if mask is None else np.where(mask, s, s.dtype.type(filler))
+    columns = s.shape[-1]
+    if sink is not None:
+        s = np.concatenate([s, np.broadcast_to(sink, (*s.shape[:-1], 1))], -1)
+    with np.errstate(invalid="ignore"):
+        e = np.exp(s - s.max(-1, keepdims=True, initial=-np.inf))
+        p = (e / e.sum(-1, keepdims=True))[..., :columns]
+    p = np.where(np.isnan(p), 0, p) if guard else p
+    return np.asarray(p.astype(v.dtype) @ _repeated(v, heads)).astype(v.dtype)
+
+
+register(Op("Attention", _attention, _attention_numpy, own=True))
+
+
+def written_out(
+    make: Make,
+    q: Value,
+    k: Value,
+    v: Value,
+    bias: Value | None = None,
+    mask: Value | None = None,
+    sink: Value | None = None,
+    *,
+    scale: float = 1.0,
+    cap: float = 0.0,
+    filler: float = -inf,
+    guard: int = 0,
+    precision: str = "",
+) -> Value:
+    """Attention in operators that every runtime has, made by `make(op, *inputs, **attrs)`.
+
+    Query heads that share keys stand below one another in one product, so nothing is repeated.
+    Raises NotTyped where heads are not known.
+    """
+    heads, shared = _shape(q)[-3], _shape(k)[-3]
+    if scale / (cap or 1.0) != 1.0:
+        q = make("Mul", q, scale / (cap or 1.0))
+    rank = len(_shape(q))
+    keys = make("Transpose", k, perm=(*range(rank - 2), rank - 1, rank - 2))
+    s = _heads(make, make("MatMul", _heads(make, q, shared), keys), heads)
+    s = _scores(make, s, bias, cap, precision)
+    if mask is not None:
+        s = make("Where", mask, s, filler)
+    p = make("Softmax", s, axis=-1) if sink is None else _beside_sink(make, s, sink)
+    if guard:
+        p = make("Where", make("IsNaN", p), 0.0, p)
+    if precision:
+        p = make("Cast", p, to=_dtype(v))
+    return _heads(make, make("MatMul", _heads(make, p, shared), v), heads)
+
+
+def _heads(make: Make, x: Value, heads: Dim) -> Value:
+    """The rows of `x` dealt out to so many heads, where it has another number of them."""
+    shape = _shape(x)
+    if shape[-3] == heads:
+        return x
+    if not isinstance(shape[-3], int) or not isinstance(heads, int):
+        raise NotTyped
+    dealt = [*(0 for _ in shape[:-3]), heads, -1, 0]  # 0 copies a size
+    return make("Reshape", x, constant(dealt, "i64"))
+
+
+def _scores(make: Make, s: Value, bias: Value | None, cap: float, precision: str) -> Value:
+    """Scores with all that is done to them before keys are hidden."""
+    late = bias is not None and _dtype(bias) == _dtype(s)  # what is added before the cast
+    if precision and not late:
+        s = make("Cast", s, to=precision)
+    if cap:
+        s = make("Mul", make("Tanh", s), cap)
+    if bias is not None:
+        s = make("Add", s, bias)
+    return make("Cast", s, to=precision) if precision and late else s
+
+
+def _beside_sink(make: Make, s: Value, sink: Value) -> Value:
+    """The weights of keys beside a column that takes a part and gives nothing."""
+    start, before_last, last = (constant([n], "i64") for n in (0, -1, -1))
+    if _shape(sink) != (*_shape(s)[:-1], 1):
+        lead = make("Slice", make("Shape", s), start, before_last, start)
+        sink = make("Expand", sink, make("Concat", lead, constant([1], "i64"), axis=0))
+    p = make("Softmax", make("Concat", s, sink, axis=-1), axis=-1)
+    return make("Slice", p, start, before_last, last)
+
+
+def _shape(value: Value) -> Shape:
+    if not isinstance(value.type, TensorType) or value.type.shape is None:
+        raise NotTyped
+    return value.type.shape
+
+
+def _dtype(value: Value) -> str:
+    return value.type.dtype if isinstance(value.type, TensorType) else ""

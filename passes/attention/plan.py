@@ -1,0 +1,144 @@
+"""How a site becomes one operator: its tensors at their sources, and the axes they get."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from graphwright.ir.graph import Node, Value
+from graphwright.passes.attention.factors import Factor, Unprovable, View, all_leaves
+from graphwright.passes.attention.formula import Formula, Term, formula, precision_of
+from graphwright.passes.attention.layout import Laid, nearest_source
+from graphwright.passes.attention.roles import Roles, roles
+from graphwright.passes.attention.search import Site, contracts, sites
+from graphwright.passes.pattern import Env, Memo, Pattern
+from graphwright.passes.rule import NoMatch, need
+
+CONTRACTIONS = frozenset({"MatMul", "Einsum", "Gemm", "com.microsoft::FusedMatMul"})
+BEHIND = frozenset(
+    {"Cast", "Identity", "Dropout", "Where", "Mul", "Slice"}
+    | {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten"}
+)  # what may stand between a softmax and the values
+LOOK = 16
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A site with what it reads, brought back to where that comes from."""
+
+    site: Site
+    roles: Roles
+    formula: Formula
+    precision: str
+    q: Laid
+    k: Laid
+    v: Laid
+    batch: list[list[Factor]]
+
+    def operands(self) -> Iterator[Value]:
+        """All that the operator will be made of."""
+        yield from (each.value for each in (self.q, self.k, self.v))
+        yield from (term.value for term in self.formula.terms)
+
+
+def plan(site: Site) -> Plan:
+    """How a site becomes one operator. Raises NoMatch or Unprovable with the reason."""
+    found = roles(site)
+    q = nearest_source(site.q.operand, site.q.laid, scales=True)
+    k = nearest_source(site.k.operand, site.k.laid, scales=True)
+    v = nearest_source(site.v.operand, site.v.laid)
+    read = _at_sources(formula(site, site.scale * q.scale * k.scale))
+    for head in found.heads:
+        there = all(head in all_leaves(laid.view) for laid in (k, v))
+        need(there, "keys and values have different heads")
+    views = [q.view, k.view, v.view, *(term.view for term in read.terms)]
+    batch = _grouped(found.batch, views)
+    return Plan(site, found, read, precision_of(site), q, k, v, batch)
+
+
+def _at_sources(found: Formula) -> Formula:
+    def back(term: Term) -> Term:
+        laid = nearest_source(term.value, term.view)
+        return Term(laid.value, laid.view, term.factor)
+
+    found.factors = [(back(term), divides) for term, divides in found.factors]
+    found.masks = [(back(term), keeps) for term, keeps in found.masks]
+    found.biases = [back(term) for term in found.biases]
+    found.weights = [back(term) for term in found.weights]
+    found.sink = found.sink and back(found.sink)
+    return found
+
+
+def _grouped(batch: tuple[Factor, ...], views: list[View]) -> list[list[Factor]]:
+    """Neighbours that the same tensors have make one axis; at least one axis."""
+    held = [all_leaves(view) for view in views]
+    groups: list[list[Factor]] = []
+    last: tuple[bool, ...] | None = None
+    for factor in batch:
+        who = tuple(factor in leaves for leaves in held)
+        if who == last:
+            groups[-1].append(factor)
+        else:
+            groups.append([factor])
+        last = who
+    return groups or [[]]
+
+
+class AttentionPattern(Pattern):
+    """The product of weights and values of an attention: `m.plan`, or `m.why` there is none."""
+
+    anchors = CONTRACTIONS
+    depth = 1
+    reach = None
+
+    def may(self, value: Value) -> bool:
+        """Whether a softmax lies behind it."""
+        return value.producer is not None and bool(_softmaxes(value.producer))
+
+    def climb(self, node: Node, memo: Memo) -> list[Value]:
+        """What the node gives, if a softmax lies behind it."""
+        return [node.outputs[0]] if _softmaxes(node) else []
+
+    def fits(self, value: Value, env: Env) -> Iterator[Env]:
+        """Every reading of the value as an attention."""
+        node = value.producer
+        for softmax in () if node is None else _softmaxes(node):
+            try:
+                for site in sites(softmax):
+                    if site.values is node:
+                        yield {**env, **_reading(site)}
+            except Unprovable:
+                continue
+
+
+def _reading(site: Site) -> Env:
+    try:
+        found = plan(site)
+    except (NoMatch, Unprovable) as reason:
+        return {"why": str(reason)}
+    return {"plan": found, **{("leaf", i): v for i, v in enumerate(found.operands())}}
+
+
+def _softmaxes(node: Node) -> list[Node]:
+    """The softmaxes whose weights a contraction may read."""
+    if node.op not in CONTRACTIONS or contracts(node) is None:
+        return []
+    found: list[Node] = []
+    for operand in node.inputs[:2]:
+        at = None if operand is None else operand.producer
+        for _ in range(LOOK):
+            if at is None or at.op == "Softmax" or at.op not in BEHIND:
+                break
+            at = _data(at)
+        if at is not None and at.op == "Softmax" and at not in found:
+            found.append(at)
+    return found
+
+
+def _data(node: Node) -> Node | None:
+    """What makes the weights that a node between softmax and values passes on."""
+    if node.op == "Mul":
+        made = [v.producer for v in node.inputs if v is not None and v.producer is not None]
+        return next((n for n in made if n.op in BEHIND or n.op == "Softmax"), None)
+    operand = node.inputs[2 if node.op == "Where" else 0]
+    return None if operand is None else operand.producer

@@ -1,0 +1,62 @@
+"""Attention written out in operators that every runtime has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphwright.ir.graph import Value
+from graphwright.ir.operators.attention import written_out
+from graphwright.ir.ops import NotTyped
+from graphwright.passes.application import any_node
+from graphwright.passes.rule import Builder, Example, Match, NoMatch, Tolerance, rule
+
+GIVEN = "q: f32[B, 4, S, 8], k: f32[B, {heads}, T, 8], v: f32[B, {heads}, T, 6]"
+PLAIN = "filler=-inf, guard=0, precision=''"
+
+
+@rule(
+    any_node("Attention"),
+    Tolerance(),
+    Example(
+        GIVEN.format(heads=4),
+        f"Attention(q, k, v, scale=0.5, cap=0.0, {PLAIN})",
+        "Softmax((q * 0.5) @ Transpose(k, perm=(0, 1, 3, 2)), axis=-1) @ v",
+    ),
+    Example(
+        f"{GIVEN.format(heads=4)}, m: bool[B, 1, 1, T]",
+        "Attention(q, k, v, None, m, scale=1.0, cap=0.0, filler=-inf, guard=1, precision='')",
+        """
+        s = q @ Transpose(k, perm=(0, 1, 3, 2))
+        p = Softmax(Where(m, s, f32(-inf)), axis=-1)
+        Where(IsNaN(p), f32(0), p) @ v""",
+    ),
+    Example(
+        f"{GIVEN.format(heads=2)}, m: f32[B, 1, S, T]",
+        f"Attention(q, k, v, m, scale=1.0, cap=30.0, {PLAIN})",
+        """
+        kt = Transpose(k, perm=(0, 1, 3, 2))
+        s = Reshape(Reshape(q * 0.03333333333333333, i64([0, 2, -1, 0])) @ kt, i64([0, 4, -1, 0]))
+        p = Softmax(Tanh(s) * 30.0 + m, axis=-1)
+        Reshape(Reshape(p, i64([0, 2, -1, 0])) @ v, i64([0, 4, -1, 0]))""",
+    ),
+    Example(
+        "q: f32[...], k: f32[...], v: f32[...]",
+        f"Attention(q, k, v, scale=1.0, cap=0.0, {PLAIN})",
+        because="not known",
+    ),
+)
+def lower_attention(m: Match, op: Builder) -> Value:
+    """Attention(q, k, v)  ->  Softmax(scale q k^T) v
+
+    q: [*B, H, S, D]; k: [*B, K, T, D]; v: [*B, K, T, E]; result: [*B, H, S, E]. Heads that share
+    keys stand below one another in one product: keys and values are never repeated.
+    """
+    attrs: dict[str, Any] = dict(m.node.attrs)
+    q, k, v, *extras = m.node.inputs
+    assert q is not None
+    assert k is not None
+    assert v is not None
+    try:
+        return written_out(op.call, q, k, v, *extras, **attrs)
+    except NotTyped:
+        raise NoMatch("its shapes are not known") from None
