@@ -11,7 +11,7 @@ def _group(name: str, *names: str, producers_first: bool = False) -> Group:
     return Group(name, tuple(known[each] for each in names), producers_first)
 
 
-DEFAULT: tuple[Group, ...] = (
+SIMPLIFY: tuple[Group, ...] = (
     _group(
         "canonical",
         "fold-sizes",
@@ -44,8 +44,10 @@ DEFAULT: tuple[Group, ...] = (
         "fuse-rms-norm",
         "drop-flattening",
     ),
-    _group("attention", "raise-attention"),
 )
+"""What brings the many spellings of a thing to one."""
+
+DEFAULT: tuple[Group, ...] = (*SIMPLIFY, _group("attention", "raise-attention"))
 """The groups of a default run, each to its fixed point; every rule in it is lossless."""
 
 LINEAR = _group("linear", "fuse-linear")

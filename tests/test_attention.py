@@ -9,7 +9,7 @@ import pytest
 
 import graphwright as gw
 from graphwright import cli
-from graphwright.surveying import Attentions, attentions
+from graphwright.surveying import Attentions
 
 SIGNATURE = "q: f32[B, S, 64], k: f32[B, T, 64], v: f32[B, T, 64], m: f32[B, 1, 1, T]"
 SPLIT = """
@@ -23,7 +23,7 @@ JOIN = """
 
 def surveyed(lines: str, signature: str = SIGNATURE) -> Attentions:
     """The attentions of a graph that is written out in text."""
-    return attentions(gw.parse(f"def model({signature}):{lines}"))
+    return gw.attentions(gw.parse(f"def model({signature}):{lines}"))
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ __all__ = [
     "ModelError",
     "Result",
     "Tolerance",
+    "attentions",
     "bisect",
     "diff",
     "load",
@@ -44,7 +45,7 @@ __all__ = [
 
 # Imported when they are asked for, so that importing graphwright takes no time.
 _HOMES = {
-    "api": ("Result", "load", "optimize", "save", "verify"),
+    "api": ("Result", "attentions", "load", "optimize", "save", "verify"),
     "bisection": ("bisect",),
     "difference": ("Difference", "diff"),
     "ir.contracts": ("Approximate", "Exact", "Tolerance"),

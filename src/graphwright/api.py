@@ -18,12 +18,14 @@ from graphwright.ir.contracts import LOSSLESS
 from graphwright.ir.errors import ModelError
 from graphwright.ir.garbage import uncollected
 from graphwright.ir.graph import Graph
-from graphwright.passes.pipelines import DEFAULT, LOWER
+from graphwright.passes.pipelines import DEFAULT, LOWER, SIMPLIFY
 from graphwright.passes.rewrite import Group
 from graphwright.passes.rule import Budget, rules
 from graphwright.report import Report, count_operators, summarize
 from graphwright.requests import nearest, read_request
 from graphwright.runtime import Runtime
+from graphwright.surveying import Attentions
+from graphwright.surveying import attentions as survey_attentions
 from graphwright.verification.data import Data, read_data
 from graphwright.verification.drift import begins, drift
 from graphwright.verification.fragments import check_fragments
@@ -124,6 +126,18 @@ def optimize(
             else:
                 report.notes.append(_not_run(before, found.skipped_why, data))
     return Result(graph, report, done)
+
+
+def attentions(model: Graph | str | os.PathLike[str]) -> Attentions:
+    """The attentions of a model, and why every other softmax is none; the graph is left as it is.
+
+    Raises ModelError for bad models.
+    """
+    graph = clone(model) if isinstance(model, Graph) else load(model, inline=True)
+    with uncollected(), Runtime() as runtime:
+        budget = budget_for(graph, runtime)
+        run_groups(graph, SIMPLIFY, budget, None)
+        return survey_attentions(graph, budget)
 
 
 def budget_for(graph: Graph, runtime: Runtime) -> Budget:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,11 @@ from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.types import TensorType
 from graphwright.passes.attention.describe import Program, program
 from graphwright.passes.attention.factors import leaves
+from graphwright.passes.attention.raise_attention import raise_attention
 from graphwright.passes.attention.roles import Roles, count
 from graphwright.passes.attention.search import Site
 from graphwright.passes.attention.survey import Found, NotFound, survey
+from graphwright.passes.rule import Budget, NoMatch
 from graphwright.verification.feeds import make_feeds
 
 SCHEMA = 1
@@ -31,7 +33,8 @@ class Row:
 
     `heads` are those of the queries, `groups` how many share one of keys and values; sizes known
     only at run time are written as formulas. `causal` and `window` were read off the mask as it
-    comes out where nothing is padded. `dead_rows` says what a row without any key gives.
+    comes out where nothing is padded. `dead_rows` says what a row without any key gives, and `left`
+    why the attention is left as it is written, where it is.
     """
 
     id: str
@@ -50,6 +53,7 @@ class Row:
     sinks: bool | None = None
     cache: bool | None = None
     dead_rows: str | None = None
+    left: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,12 +78,29 @@ class Attentions:
         return {"schema": SCHEMA, **asdict(self)}
 
 
-def attentions(graph: Graph) -> Attentions:
-    """The attentions of a graph; best asked of one that the default rules have simplified."""
+def attentions(graph: Graph, budget: Budget) -> Attentions:
+    """The attentions of a graph; best asked of one that the default rules have simplified.
+
+    `budget` is what rules may know of the graph, to tell what would be raised.
+    """
     seen = survey(graph)
     feed = _unpadded(graph)
-    rows = [_row(f"attention-{i}", found, graph, feed) for i, found in enumerate(seen.found)]
+    rows = [
+        replace(_row(f"attention-{i}", found, graph, feed), left=_left(found, budget))
+        for i, found in enumerate(seen.found)
+    ]
     return Attentions(tuple(rows), _others("missed", seen.missed), _others("softmax", seen.other))
+
+
+def _left(found: Found, budget: Budget) -> str | None:
+    """Why an attention would not become one operator."""
+    if found.site is None:
+        return None
+    try:
+        raise_attention.at(found.site.values.outputs[0], budget)[2].discard()
+    except NoMatch as reason:
+        return str(reason)
+    return None
 
 
 def _others(kind: str, found: Sequence[NotFound]) -> tuple[Missed, ...]:

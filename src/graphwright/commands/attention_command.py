@@ -23,11 +23,9 @@ def command(model: Path, freeze: bool, as_json: bool) -> int:
 
     The model is simplified first, in memory, and nothing is written.
     """
-    from graphwright.api import load, optimize
-    from graphwright.surveying import attentions
+    from graphwright.api import attentions, load
 
-    graph = optimize(load(model, inline=True, freeze=freeze), verify=False, isolated=True).graph
-    found = attentions(graph)
+    found = attentions(load(model, inline=True, freeze=freeze))
     if as_json:
         click.echo(json.dumps(found.as_json(), indent=2))
     else:
@@ -57,4 +55,6 @@ def _described(row: Row) -> str:
     said += [name for name in ("causal", "bias", "sinks", "cache") if getattr(row, name)]
     if row.dead_rows is not None:
         said.append(f"a row without keys gives {row.dead_rows}")
+    if row.left is not None:
+        said.append(f"left as it is written: {row.left}")
     return ", ".join(said)

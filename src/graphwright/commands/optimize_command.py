@@ -84,7 +84,8 @@ def command(
     if report.verified is None and not no_verify:
         report.runs_on += "; it was not run here"
     if as_json:
-        json.dump(report.as_json(), sys.stdout, indent=2)
+        found = {**report.as_json(), "attention": api.attentions(before).as_json()}
+        json.dump(found, sys.stdout, indent=2)
         sys.stdout.write("\n")
     elif not quiet:
         with suppress(SystemExit):  # rich leaves where nobody reads on; the model was written
