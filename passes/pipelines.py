@@ -66,6 +66,9 @@ TIDY = _group(
 
 LOWER: dict[str, tuple[Group, ...]] = {
     "onnx": (_group("lower", "lower-attention"), TIDY),
-    "ort": (_group("lower", "lower-gelu", "lower-swish", "lower-attention"), TIDY),
+    "ort": (
+        _group("lower", "lower-gelu", "lower-swish", "lower-attention-ort", "lower-attention"),
+        TIDY,
+    ),
 }
 """The groups that follow, by target: `onnx` is for any runtime, `ort` for ONNX Runtime alone."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 import pytest
 
@@ -11,23 +13,27 @@ from graphwright.ir.ops import OPS, node_of, return_node
 from graphwright.ir.types import TensorType
 from graphwright.runtime import Runtime
 
-ATTRS = {"com.microsoft::QuickGelu": {"alpha": 1.25}}
+MHA = "com.microsoft::MultiHeadAttention"
+ATTRS = {"com.microsoft::QuickGelu": {"alpha": 1.25}, MHA: {"num_heads": 4, "scale": 0.7}}
+SHAPES = {MHA: ((2, 5, 12), (2, 4, 7, 3), (2, 4, 7, 6), None, None, (1, 4, 5, 7))}
 
 
 @pytest.mark.parametrize("op", sorted(name for name in OPS if "::" in name))
 def test_the_runtime_and_the_row_agree(op: str) -> None:
-    x = Value(TensorType("f32", (3, 40)), name="x")
+    shapes = SHAPES.get(op, ((3, 40),))
+    given = [s and Value(TensorType("f32", s), name=f"x{i}") for i, s in enumerate(shapes)]
     attrs = ATTRS.get(op, {})
-    node = node_of(op, (x,), attrs)
-    assert node.outputs[0].type == x.type
-    graph = Graph("one", (x,), return_node(node.outputs, ["y"]))
+    node = node_of(op, given, attrs)
+    graph = Graph("one", tuple(v for v in given if v), return_node(node.outputs, ["y"]))
     graph.header = Header(8, {"": 17})
-    array = np.linspace(-6, 6, 120, dtype=np.float32).reshape(3, 40)
+    arrays = [s and np.linspace(-6, 6, prod(s)).reshape(s) for s in shapes]
     row = OPS[op].numpy
     assert row is not None
+    feed = {f"x{i}": a.astype(np.float32) for i, a in enumerate(arrays) if a is not None}
     with Runtime(isolated=False) as runtime:
-        ((got,),) = runtime.evaluate(graph, [{"x": array}])
-    np.testing.assert_allclose(got, row(array.astype(np.float64), **attrs), rtol=1e-4, atol=1e-5)
+        ((got,),) = runtime.evaluate(graph, [feed])
+    assert node.outputs[0].type == TensorType("f32", got.shape)
+    np.testing.assert_allclose(got, row(*arrays, **attrs), rtol=1e-4, atol=1e-5)
 
 
 def test_what_the_runtime_has_is_found_by_trying() -> None:

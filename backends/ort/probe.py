@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
-from onnx.helper import make_opsetid, make_tensor_value_info
+from onnx.helper import make_node, make_opsetid, make_tensor_value_info
 
 from graphwright.backends.ort.pack import Packed
 from graphwright.backends.ort.worker import Worker
@@ -24,10 +24,14 @@ SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
     "SimplifiedLayerNormalization": ((2, 4), (4,)),
     "SkipLayerNormalization": ((2, 3, 4), (2, 3, 4), (4,), (4,)),
     "Attention": ((1, 2, 3, 4), (1, 2, 3, 4), (1, 2, 3, 4)),
+    "MultiHeadAttention": ((1, 2, 4), (1, 3, 4), (1, 3, 4)),
     "MatMul": ((2, 4), (4, 3)),
     "FusedMatMul": ((2, 4), (4, 3)),
 }
 """The shapes of what operators read that are not content with one matrix."""
+
+ATTRS: dict[str, dict[str, Any]] = {"MultiHeadAttention": {"num_heads": 2}}
+"""The attributes that operators cannot do without."""
 
 Evaluate: TypeAlias = Callable[[Packed, Sequence[Any]], list[list[Any]]]
 OLDEST_IR = 3
@@ -78,7 +82,7 @@ def _one_node(op: str, domain: str, opset: int, dtype: str) -> bytes:
     shapes = SHAPES.get(op, ((2, 4),))
     names = [f"x{i}" for i in range(len(shapes))]
     graph = onnx.GraphProto(name="probe")
-    graph.node.add(op_type=op, domain=domain, input=names, output=["y"])
+    graph.node.append(make_node(op, names, ["y"], domain=domain, **ATTRS.get(op, {})))
     for name, shape in zip(names, shapes, strict=True):
         graph.input.append(make_tensor_value_info(name, NUMBERS[dtype], shape))
     graph.output.add(name="y")

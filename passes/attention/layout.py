@@ -27,11 +27,12 @@ class Laid:
 def nearest_source(value: Value, view: View, *, scales: bool = False) -> Laid:
     """Back through layout, and scalars if they may be left out, as far as factors stay whole.
 
-    Stops at casts and at slices: what is before them is of another type, or holds more.
+    Stops at casts and at slices, for what is before them is of another type, or holds more; and
+    before a product with a scalar that others read, which would be computed twice.
     """
     scale = 1.0
     while True:
-        found = scaled(value) if scales else None
+        found = scaled(value) if scales and len(value.uses) == 1 else None
         if found is not None:
             value, scale = found[0], scale * found[1]
             continue
