@@ -14,10 +14,10 @@ HEADS_LAST = (0, 2, 1, 3)
 LOWEST = {"f32": -1e30, "f16": -65504.0}
 """A score to which a number this low is added is that number: it may be added, not put there."""
 
-GIVEN = "q: f32[B, S, 32], k: f32[B, 4, T, 8], v: f32[B, 4, T, 6]"
+GIVEN = "q: f32[B, S, 32], k: f32[B, 4, T, 8], v: f32[B, 4, T, 8]"
 QUERIES = "qh = Transpose(Reshape(q, i64([0, 0, 4, 8])), perm=(0, 2, 1, 3))"
 JOINED = "Reshape(Transpose(qh, perm=(0, 2, 1, 3)), Sizes(dims=(B, S, 32)))"
-APART = "Transpose(Reshape(y, Sizes(dims=(B, S, 4, 6))), perm=(0, 2, 1, 3))"
+APART = "Transpose(Reshape(y, Sizes(dims=(B, S, 4, 8))), perm=(0, 2, 1, 3))"
 
 
 @rule(
@@ -67,7 +67,7 @@ def lower_attention_ort(m: Match, op: Builder) -> Value:
     need(not attrs["precision"], "its softmax works in another type")
     shapes = [shape_of(each) for each in (q, k, v)]
     need(all(shapes), "its shapes are not known")
-    (*lead, heads, queries, _), (*_, shared, keys, _), (*_, value_width) = map(_known, shapes)
+    (*lead, heads, queries, width), (*_, shared, keys, _), (*_, wide) = map(_known, shapes)
     need(isinstance(heads, int) and heads == shared, "its heads share keys")
     alike = all(_known(shape)[:-3] == tuple(lead) for shape in shapes)
     need(alike, "its queries, keys and values are of different batches")
@@ -78,13 +78,13 @@ def lower_attention_ort(m: Match, op: Builder) -> Value:
         reshape(op, _value(x), (batch, *_known(shape)[-3:]))
         for x, shape in zip((q, k, v), shapes, strict=True)
     )
-    if all(_is_split(x) for x in (k4, v4)):
+    if width != wide or all(_is_split(x) for x in (k4, v4)):
         k4, v4 = _joined(op, k4), _joined(op, v4)
     given = [_joined(op, q4), k4, v4, *([None, None, bias] if bias is not None else [])]
     y = op.call(MHA, *given, num_heads=heads, scale=attrs["scale"])
     if attrs["guard"]:
         y = op.Where(op.IsNaN(y), 0.0, y)
-    apart = reshape(op, y, (batch, queries, heads, value_width))
+    apart = reshape(op, y, (batch, queries, heads, wide))
     return reshape(op, op.Transpose(apart, perm=HEADS_LAST), shape_of(m.root))
 
 
