@@ -1,7 +1,6 @@
-"""The graph: its inputs and one `return` node; all else is reached from there.
+"""The graph: its inputs and one `return` node; all else is reached from there, and nothing is dead.
 
-There is no list of nodes to keep in order and no dead node to sweep. Only `Node.set_input` and
-`Graph.replace` change a graph, and both leave it sound.
+Only `Node.set_input` and `Graph.replace` change a graph, and both leave it sound.
 """
 
 from __future__ import annotations
@@ -202,11 +201,12 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a model file says about itself beside its graph."""
+    """What a model file says about itself beside its graph; `notes` are added by us."""
 
     ir_version: int
     opsets: Mapping[str, int]
     source: object = field(default=None, repr=False)
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(eq=False, slots=True, repr=False)

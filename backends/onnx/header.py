@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import onnx
@@ -124,7 +125,18 @@ def header_proto(graph: Graph, model: Model) -> onnx.ModelProto:
         if key in versions:
             version = versions.pop(key)
             proto.opset_import.add(domain=domain, version=version if key else model.opset)
+    _add_notes(proto, header.notes)
     return proto
+
+
+def _add_notes(proto: onnx.ModelProto, notes: Mapping[str, str]) -> None:
+    """Say `notes` in the model's metadata, in the place of what had their names."""
+    kept = [each for each in proto.metadata_props if each.key not in notes]
+    if notes:
+        del proto.metadata_props[:]
+        proto.metadata_props.extend(kept)
+    for key, value in sorted(notes.items()):
+        proto.metadata_props.add(key=key, value=value)
 
 
 def import_domains(proto: onnx.ModelProto, model: Model) -> None:

@@ -22,7 +22,8 @@ from graphwright.passes.attention.steps import REGROUPING, STEPS
 
 NATIVE = frozenset(
     {
-        "Attention",
+        "Attention@23",
+        "Attention@24",
         "com.microsoft::Attention",
         "com.microsoft::MultiHeadAttention",
         "com.microsoft::GroupQueryAttention",

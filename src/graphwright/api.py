@@ -6,14 +6,15 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from graphwright.backends.onnx import save as save_onnx
 from graphwright.backends.onnx import to_proto
 from graphwright.driver import Check, Log, input_sizes, run_groups
 from graphwright.frontends import onnx as onnx_front
 from graphwright.ir.clone import clone
-from graphwright.ir.const import FileSlice
 from graphwright.ir.contracts import LOSSLESS
 from graphwright.ir.errors import ModelError
 from graphwright.ir.garbage import uncollected
@@ -31,6 +32,10 @@ from graphwright.verification.drift import begins, drift
 from graphwright.verification.fragments import check_fragments
 from graphwright.verification.verify import Verification
 from graphwright.verification.verify import verify as verify_graphs
+from graphwright.weights import too_large, weight_files
+
+if TYPE_CHECKING:
+    from graphwright.tuning import Measured
 
 log = logging.getLogger("graphwright")
 log.addHandler(logging.NullHandler())  # whoever wants to read it says where
@@ -89,6 +94,7 @@ def optimize(
     skip: Sequence[str] = (),
     data: Data | None = None,
     verify: bool = True,
+    tune: bool = False,
     isolated: bool = False,
     progress: Progress = lambda _: None,
 ) -> Result:
@@ -96,12 +102,13 @@ def optimize(
 
     Each rewrite is checked on this model before it is kept, and the whole in the end, on `data` or
     on made inputs; `verify=False` checks nothing. `apply` names rules to run beside the default
-    ones and `skip` rules not to run. `isolated` runs ONNX Runtime in a child process. Raises
+    ones and `skip` rules not to run; `tune` measures what each lowering is worth here and leaves
+    out what is slower. `isolated` runs ONNX Runtime in a child process. Raises
     ModelError for bad models, names and data; a whole that does not verify is in
     `Result.report.ok`.
     """
     before = model if isinstance(model, Graph) else load(model, inline=True)
-    groups = pipeline(target, apply, skip)
+    groups, lowering = pipeline(target, apply, skip)
     if data is not None:
         read_data(data, before)  # what does not fit is said at once
     with uncollected(), Runtime(isolated=isolated) as runtime:
@@ -109,9 +116,14 @@ def optimize(
         graph = before if before is not model and not verify else clone(before)
         counted = count_operators(before)
         budget = budget_for(graph, runtime)
-        done = run_groups(graph, groups, budget, _checker(runtime) if verify else None, progress)
+        check = _checker(runtime) if verify else None
+        done = run_groups(graph, groups, budget, check, progress)
+        measured = _tuned(graph, lowering, runtime, data, progress) if tune else ()
+        slower = [each.rule for each in measured if not each.kept]
+        lowered = run_groups(graph, _without(slower, lowering), budget, check, progress)
+        done = Log(done.kept + lowered.kept, done.left_out + lowered.left_out)
         kept, left_out = summarize(done)
-        report = Report(counted, count_operators(graph), kept, left_out)
+        report = Report(counted, count_operators(graph), kept, left_out, measured=measured)
         report.notes += _notes(before)
         for each in left_out:
             log.warning("%s was left out at %s: %s", each.rule, ", ".join(each.where), each.why)
@@ -126,6 +138,22 @@ def optimize(
             else:
                 report.notes.append(_not_run(before, found.skipped_why, data))
     return Result(graph, report, done)
+
+
+def _tuned(
+    graph: Graph,
+    lowering: Sequence[Group],
+    runtime: Runtime,
+    data: Data | None,
+    progress: Progress,
+) -> tuple[Measured, ...]:
+    from graphwright.tuning import note_measured
+    from graphwright.tuning import tune as measure
+
+    budget = partial(budget_for, runtime=runtime)
+    found = measure(graph, lowering, budget, runtime, data, progress)
+    note_measured(graph, found)
+    return found
 
 
 def attentions(model: Graph | str | os.PathLike[str]) -> Attentions:
@@ -200,8 +228,14 @@ def where_drift_begins(before: Graph, after: Graph, runtime: Runtime) -> str:
     return f"it begins at '{step.source}' ({step.op}{how}): {step.distance.max_abs:.1e} apart"
 
 
-def pipeline(target: str, apply: Sequence[str], skip: Sequence[str]) -> tuple[Group, ...]:
-    """The groups of rules that run, in order. Raises ModelError for a name that nothing has."""
+Groups: TypeAlias = tuple[Group, ...]
+
+
+def pipeline(target: str, apply: Sequence[str], skip: Sequence[str]) -> tuple[Groups, Groups]:
+    """The groups of rules that run, in order, and those that lower what comes of them.
+
+    Raises ModelError for a name that nothing has.
+    """
     if target not in TARGETS:
         meant = nearest(target, TARGETS, f"there are {' and '.join(TARGETS)}")
         raise ModelError(f"there is no target '{target}'; {meant}")
@@ -216,11 +250,9 @@ def pipeline(target: str, apply: Sequence[str], skip: Sequence[str]) -> tuple[Gr
         if not request.is_plain:
             raise ModelError(f"the rule '{request.name}' takes no knobs, layers or heads")
     asked = tuple(known[request.name] for request in requests)
-    return (
-        *_without(skip, DEFAULT),
-        *([Group("asked for", asked)] if asked else []),
-        *_without(skip, LOWER[target]),
-    )
+    first = _without(skip, DEFAULT)
+    asked_for = (Group("asked for", asked),) if asked else ()
+    return (*first, *asked_for), _without(skip, LOWER[target])
 
 
 def _without(skip: Sequence[str], groups: Sequence[Group]) -> tuple[Group, ...]:
@@ -238,35 +270,3 @@ def _notes(graph: Graph) -> list[str]:
     count = len(graph.defaults)
     are = "1 weight is also an input" if count == 1 else f"{count} weights are also inputs"
     return [f"{are}, which callers may change, so it was left alone; --freeze makes it constant"]
-
-
-def weights(graph: Graph) -> set[FileSlice]:
-    """Where the constants of a graph lie that lie in files."""
-    consts = [v.const for _, node in graph.walk() for v in node.inputs if v is not None]
-    consts += [v.const for v in graph.outputs if v is not None]
-    consts += graph.defaults.values()
-    return {const.where for const in consts if const is not None and const.where is not None}
-
-
-def weight_files(graph: Graph) -> set[Path]:
-    """The files, links followed, that constants of a graph lie in."""
-    return {Path(os.path.realpath(path)) for path in {w.path for w in weights(graph)}}
-
-
-def too_large(graph: Graph) -> str:
-    """Why the whole is not run here; empty when its weights take less than half the memory."""
-    size = sum(where.length for where in weights(graph))
-    memory = _memory()
-    if size <= memory // 2:
-        return ""
-    return (
-        f"the whole was not run: its weights take {size / 2**30:.1f} GiB, more than half of the "
-        f"{memory / 2**30:.1f} GiB of memory here; each rewrite was checked on the part it changed"
-    )
-
-
-def _memory() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 8 << 30  # not told here

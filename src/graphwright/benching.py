@@ -68,7 +68,7 @@ def bench(
     if problem:
         raise ModelError(f"the two cannot be compared: {problem}")
     with Runtime(isolated=isolated) as runtime:
-        feed = read_data(data, before)[0] if data is not None else _made(before, runtime)
+        feed = read_data(data, before)[0] if data is not None else usual_feed(before, runtime)
         seconds = SECONDS if runs is None else float("inf")
         times = runtime.interleaved([before, after], feed, runs or MOST, seconds)
     ratios = [a / b for a, b in zip(*times, strict=True)]
@@ -84,7 +84,7 @@ def _times(taken: list[float]) -> Times:
     return Times(median(taken), low, high)
 
 
-def _made(graph: Graph, runtime: Runtime) -> Feed:
+def usual_feed(graph: Graph, runtime: Runtime) -> Feed:
     """Ordinary inputs: one sample, of a usual size where the model leaves it open."""
     feeds = make_feeds(graph, sizes=_usual_sizes(graph))
     try:

@@ -91,7 +91,8 @@ def bisect(
     the model cannot be run.
     """
     before = model if isinstance(model, Graph) else load(model, inline=True)
-    groups = pipeline(target, apply, skip)
+    first, lowering = pipeline(target, apply, skip)
+    groups = (*first, *lowering)
     graph = clone(before)
     with Runtime(isolated=isolated) as runtime:
         budget = budget_for(graph, runtime)

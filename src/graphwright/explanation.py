@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from inspect import cleandoc
 from textwrap import indent
 
-from graphwright.api import pipeline
 from graphwright.driver import input_sizes, run_groups
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node, Value
@@ -81,7 +80,7 @@ def near_misses(graph: Graph, name: str | None = None) -> list[NearMiss]:
     wanted = list(rules().values()) if name is None else [rule_named(name)]
     with Runtime(isolated=True) as runtime:
         budget = Budget(lambda node: runtime.compute(node, graph), sizes=input_sizes(graph))
-        run_groups(graph, pipeline("onnx", (), ()), budget, None)
+        run_groups(graph, DEFAULT, budget, None)
         chosen = [rule for rule in wanted if isinstance(rule, Rule)]
         return [m for rule in chosen for m in _refusals(graph, rule, budget, name is not None)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphwright.backends.onnx.expand import expansion, is_later
 from graphwright.backends.onnx.header import Model, model_of
@@ -18,6 +18,9 @@ from graphwright.ir.types import TensorType
 from graphwright.passes.rewrite import Application
 from graphwright.verification.judge import Verdict
 from graphwright.verification.verify import Verification
+
+if TYPE_CHECKING:
+    from graphwright.tuning import Measured
 
 SCHEMA = 1
 
@@ -47,7 +50,7 @@ class Report:
 
     `nodes_before` and `nodes_after` count operators; `verified` says whether the whole was run,
     how, and how far apart the two were; `drift` where they begin to differ when they do; `notes`
-    are sentences that a user should know.
+    are sentences that a user should know; `measured` what each lowering was worth, where tuned.
     """
 
     nodes_before: dict[str, int]
@@ -61,6 +64,7 @@ class Report:
     bytes_after: int | None = None
     written: str | None = None
     runs_on: str = ""
+    measured: Sequence[Measured] = ()
 
     @property
     def ok(self) -> bool:
@@ -69,13 +73,14 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain data, in a form that only grows."""
-        apart = ("rewrites", "left_out", "verified")
+        apart = ("rewrites", "left_out", "verified", "measured")
         found = {
             "schema": SCHEMA,
             "ok": self.ok,
             **{k: v for k, v in self.__dict__.items() if k not in apart},
             "rewrites": [asdict(r) for r in self.rewrites],
             "left_out": [asdict(r) for r in self.left_out],
+            "measured": [asdict(each) for each in self.measured],
             "verified": None if self.verified is None else asdict(self.verified),
         }
         return {k: plain(v) for k, v in found.items()}

@@ -102,6 +102,9 @@ def _facts(report: Report) -> Iterator[tuple[str, Text]]:
         yield "rewrites", Text("none: no rule found anything to do")
     yield from (("verified", text) for text in _verified(report))
     yield from (("apart", text) for text in _apart(report))
+    for each in report.measured:
+        kept = "kept" if each.kept else "left out"
+        yield "measured", Text(f"{each.rule}: {each.speedup:.2f} times as fast, {kept}")
     if report.bytes_before is not None:
         after = "" if report.bytes_after is None else f" -> {size(report.bytes_after)}"
         yield "size", Text(f"{size(report.bytes_before)}{after}")

@@ -24,6 +24,7 @@ from graphwright.requests import FORM
 @click.option("--data", type=options.MODEL, help=options.DATA_HELP)
 @click.option("--skip", multiple=True, metavar="RULE", help="Leave this rule out.")
 @click.option("--shape", multiple=True, metavar="INPUT=1x128", help=options.SHAPE_HELP)
+@click.option("--tune", is_flag=True, help="Measure lowerings here; leave out what is slower.")
 @click.option("--freeze", is_flag=True, help="Make constants of weights that are also inputs.")
 @click.option("--no-verify", is_flag=True, help="Check nothing.")
 @click.option("--dry-run", is_flag=True, help="Write nothing.")
@@ -40,6 +41,7 @@ def command(
     data: Path | None,
     skip: tuple[str, ...],
     shape: tuple[str, ...],
+    tune: bool,
     freeze: bool,
     no_verify: bool,
     dry_run: bool,
@@ -52,6 +54,7 @@ def command(
     Exit status: 0 written; 1 the whole did not verify and nothing was written; 2 bad input.
     """
     from graphwright import api, summary
+    from graphwright.weights import weight_files
 
     if model.is_dir():
         raise ModelError(f"{model} is a folder, and no model")
@@ -60,7 +63,7 @@ def command(
         _refuse(model, out)
     given = options.data(data)
     before = api.load(model, inline=True, freeze=freeze, shapes=options.shapes(shape))
-    _refuse_to_lose(out, api.weight_files(before) | {data or model})
+    _refuse_to_lose(out, weight_files(before) | {data or model})
     if opset is not None:
         api.check_opset(before, opset)
     with summary.progress(quiet or as_json) as progress:
@@ -71,6 +74,7 @@ def command(
             skip=skip,
             data=given,
             verify=not no_verify,
+            tune=tune,
             isolated=True,
             progress=progress,
         )

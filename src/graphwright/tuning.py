@@ -1,0 +1,96 @@
+"""Which lowerings pay on this machine, found by measuring."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import median
+
+from graphwright.backends.ort.probe import runtime_version
+from graphwright.benching import usual_feed
+from graphwright.driver import run_groups
+from graphwright.ir.clone import clone
+from graphwright.ir.graph import Graph
+from graphwright.passes.rewrite import Group
+from graphwright.passes.rule import Budget
+from graphwright.runtime import Runtime
+from graphwright.verification.data import Data, read_data
+from graphwright.verification.feeds import Feed
+
+SECONDS = 8.0
+MOST = 400
+NEEDED = frozenset({"lower-attention"})  # what the others leave has to be written all the same
+NOTE = "graphwright.tuned"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A lowering that was tried: how many times as fast the model is with it, and on what."""
+
+    rule: str
+    speedup: float
+    kept: bool
+    inputs: str
+
+
+def tune(
+    graph: Graph,
+    lowering: Sequence[Group],
+    budget: Callable[[Graph], Budget],
+    runtime: Runtime,
+    data: Data | None,
+    progress: Callable[[str], None],
+) -> tuple[Measured, ...]:
+    """What each rule of `lowering` is worth on ONNX Runtime here, the others left out or kept.
+
+    Rules are tried one after the other, each beside the best so far; what is slower is left out.
+    `graph` is left as it is. Raises ModelError where the model cannot be run.
+    """
+    feed = read_data(data, graph)[0] if data is not None else usual_feed(graph, runtime)
+    inputs = ", ".join(f"{name} {'x'.join(map(str, a.shape))}" for name, a in feed.items())
+    names = [rule.name for group in lowering for rule in group.rules]
+    left_out = set(names) - NEEDED - _unconditional(lowering)
+    best, _ = _lowered(graph, lowering, left_out, budget)
+    found: list[Measured] = []
+    for name in sorted(left_out, key=names.index):
+        progress(f"measuring {name}")
+        other, applied = _lowered(graph, lowering, left_out - {name}, budget)
+        if name not in applied:
+            left_out.discard(name)
+            continue
+        speedup = _speedup(best, other, feed, runtime)
+        found.append(Measured(name, round(speedup, 4), speedup >= 1, inputs))
+        if speedup >= 1:
+            left_out.discard(name)
+            best = other
+    return tuple(found)
+
+
+def _unconditional(lowering: Sequence[Group]) -> set[str]:
+    """The rules that tidy up: they take away, and so are never slower."""
+    return {rule.name for group in lowering if group.name == "tidy" for rule in group.rules}
+
+
+def _lowered(
+    graph: Graph, lowering: Sequence[Group], but: set[str], budget: Callable[[Graph], Budget]
+) -> tuple[Graph, set[str]]:
+    """A copy of `graph` lowered without some rules, and the rules that were applied."""
+    made = clone(graph)
+    groups = [replace(g, rules=tuple(r for r in g.rules if r.name not in but)) for g in lowering]
+    log = run_groups(made, groups, budget(made), None)
+    return made, {application.rule for application, _ in log.kept}
+
+
+def _speedup(before: Graph, after: Graph, feed: Feed, runtime: Runtime) -> float:
+    times = runtime.interleaved([before, after], feed, MOST, SECONDS)
+    return float(median(a / b for a, b in zip(*times, strict=True)))
+
+
+def note_measured(graph: Graph, measured: Sequence[Measured]) -> None:
+    """Have the file that `graph` is written to say what was measured, and on which runtime."""
+    if graph.header is None:
+        return
+    said = {"onnxruntime": runtime_version(), "measured": [asdict(each) for each in measured]}
+    notes = {**graph.header.notes, NOTE: json.dumps(said)}
+    graph.header = replace(graph.header, notes=notes)
