@@ -47,7 +47,11 @@ SIMPLIFY: tuple[Group, ...] = (
 )
 """What brings the many spellings of a thing to one."""
 
-DEFAULT: tuple[Group, ...] = (*SIMPLIFY, _group("attention", "raise-attention"))
+DEFAULT: tuple[Group, ...] = (
+    *SIMPLIFY,
+    _group("attention", "raise-attention"),
+    _group("biases", "drop-key-bias", "move-value-bias"),
+)
 """The groups of a default run, each to its fixed point; every rule in it is lossless."""
 
 LINEAR = _group("linear", "fuse-linear")
