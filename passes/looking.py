@@ -46,7 +46,10 @@ class Looking(Pattern):
             return
         try:
             for found, leaves in self.look(node):
-                read: Env = {("leaf", i): v for i, v in enumerate(leaves) if v is not None}
-                yield {**env, "found": found, **read}
+                yield {**env, "found": found, **_leaves(leaves)}
         except NoMatch as reason:
-            yield {**env, "why": str(reason)}
+            yield {**env, "why": str(reason), **_leaves(node.inputs)}
+
+
+def _leaves(values: Iterable[Value | None]) -> Env:
+    return {("leaf", i): value for i, value in enumerate(values) if value is not None}

@@ -98,7 +98,7 @@ def _reading(site: Site) -> tuple[Plan | str, list[Value]]:
     try:
         found = plan(site)
     except NoMatch as reason:
-        return str(reason), []
+        return str(reason), [v for v in site.values.inputs if v is not None]
     return found, list(found.operands())
 
 

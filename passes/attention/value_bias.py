@@ -100,6 +100,7 @@ def _projects(node: Node) -> bool:
         x @ {WEIGHT} + f32([17, 11])""",
     ),
     Example(GIVEN, _example(1), because="sum to 1"),
+    may_share=True,
 )
 def move_value_bias(m: Match, op: Builder) -> Value:
     """Attention(q, k, v + b) w + c  ->  Attention(q, k, v) w + (b w + c)
