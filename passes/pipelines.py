@@ -69,9 +69,16 @@ TIDY = _group(
 """What lowering leaves to be merged with what stood there."""
 
 LOWER: dict[str, tuple[Group, ...]] = {
-    "onnx": (_group("lower", "lower-attention"), TIDY),
+    "onnx": (_group("lower", "lower-attention-onnx", "lower-attention"), TIDY),
     "ort": (
-        _group("lower", "lower-gelu", "lower-swish", "lower-attention-ort", "lower-attention"),
+        _group(
+            "lower",
+            "lower-gelu",
+            "lower-swish",
+            "lower-attention-ort",
+            "lower-attention-onnx",
+            "lower-attention",
+        ),
         TIDY,
     ),
 }
