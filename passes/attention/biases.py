@@ -12,11 +12,12 @@ from graphwright.passes.attention.factors import (
     leaves,
     new_axis,
 )
-from graphwright.passes.attention.layout import Laid, arranged, nearest_source
+from graphwright.passes.attention.layout import Laid, arranged, nearest_source, node_behind
 from graphwright.passes.attention.steps import shape
 from graphwright.passes.looking import Looking, Readings
 from graphwright.passes.rule import Builder, Example, Match, Tolerance, need, rule
 
+BIASED = ("Add", "Linear", "Gemm")
 LOWEST = -1e30  # what is hidden by less than this weighs nothing, whatever is added beside it
 
 GIVEN = "q: f32[B, 2, S, 2], k: f32[B, T, 4], v: f32[B, 2, T, 3]"
@@ -42,7 +43,7 @@ def _key_bias(node: Node) -> Readings:
 
 
 @rule(
-    Looking(_key_bias, "Attention"),
+    Looking(_key_bias, "Attention", when=lambda n: bool(node_behind(n.inputs[1], BIASED))),
     Tolerance(),
     Example(
         GIVEN,

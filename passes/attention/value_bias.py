@@ -10,14 +10,14 @@ from graphwright.ir.const import Array, from_array
 from graphwright.ir.graph import Node, Value
 from graphwright.ir.ops import OPS
 from graphwright.ir.types import NUMPY
-from graphwright.passes.attention.biases import Biased, bare, biased
+from graphwright.passes.attention.biases import BIASED, Biased, bare, biased
 from graphwright.passes.attention.factors import (
     View,
     all_leaves,
     leaves,
     new_axis,
 )
-from graphwright.passes.attention.layout import arranged, nearest_source
+from graphwright.passes.attention.layout import arranged, nearest_source, node_behind
 from graphwright.passes.attention.steps import first, shape
 from graphwright.passes.looking import Looking, Readings
 from graphwright.passes.rule import Builder, Example, Match, NoMatch, Tolerance, need, rule
@@ -83,8 +83,15 @@ def _moving(node: Node) -> Readings:
 
 
 def _projects(node: Node) -> bool:
-    """Whether a constant is added to something that may be a product with a constant."""
-    return any(v is not None and v.const is not None for v in node.inputs)
+    """Whether it may be the projection of an attention with biased values, at a glance."""
+    product: Node | None = node
+    if node.op == "Add":
+        made = [v.producer for v in node.inputs if v is not None and v.const is None]
+        product = made[0] if len(made) == 1 else None
+    if product is None or product.op not in ("MatMul", "Linear", "Gemm"):
+        return False
+    attention = node_behind(product.inputs[0], ("Attention",))
+    return attention is not None and node_behind(attention.inputs[2], BIASED) is not None
 
 
 @rule(
