@@ -50,7 +50,7 @@ SIMPLIFY: tuple[Group, ...] = (
 DEFAULT: tuple[Group, ...] = (
     *SIMPLIFY,
     _group("attention", "raise-attention"),
-    _group("biases", "drop-key-bias", "move-value-bias"),
+    _group("biases", "drop-open-mask", "drop-key-bias", "move-value-bias"),
 )
 """The groups of a default run, each to its fixed point; every rule in it is lossless."""
 
