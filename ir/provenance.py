@@ -1,15 +1,42 @@
-"""Where a node comes from, as keys and texts that a file can carry; both ends of ONNX share it."""
+"""Where a node comes from; also as keys and texts that a file can carry, for both ends of ONNX."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from graphwright.ir.graph import Origin
+if TYPE_CHECKING:
+    from graphwright.ir.graph import Node
 
 PREFIX = "graphwright."
+MAX_SOURCES = 64
+
+
+class Origin(NamedTuple):
+    """Where a node came from: nodes of the user's model, and the rules that rewrote them.
+
+    `distance` is how far apart old and new were at most, where that was measured.
+    """
+
+    sources: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    distance: float | None = None
+
+    @staticmethod
+    def of(nodes: Collection[Node], rule: str) -> Origin:
+        """The origin of what `rule` makes out of `nodes`; bounded, so that it can't grow on."""
+        sources: set[str] = set()
+        rules: dict[str, None] = {}
+        for node in nodes:
+            sources.update(node.origin.sources)
+            rules.update(dict.fromkeys(node.origin.rules))
+        rules.pop(rule, None)
+        return Origin(tuple(sorted(sources)[:MAX_SOURCES]), (*rules, rule))
+
+
+NO_ORIGIN = Origin()
 
 
 def entries(origin: Origin) -> dict[str, str]:

@@ -16,9 +16,9 @@ from graphwright.frontends.onnx.scope import Reader, Scope
 from graphwright.frontends.onnx.text import NOT_TEXT
 from graphwright.frontends.onnx.types import type_of
 from graphwright.ir.errors import ModelError
-from graphwright.ir.graph import Attr, Graph, Node, Origin, Value
+from graphwright.ir.graph import Attr, Graph, Node, Value
 from graphwright.ir.ops import NO_BODIES, OPS, contents_made, infer, is_pure
-from graphwright.ir.provenance import origin_in
+from graphwright.ir.provenance import Origin, origin_in
 from graphwright.ir.types import UNKNOWN, TensorType, Type
 
 STANDARD = ("", "ai.onnx")
