@@ -111,7 +111,6 @@ class Builder:
     def __getattr__(self, name: str) -> Callable[..., Value]:
         if not name[:1].isupper():
             raise AttributeError(name)
-
         return partial(self.call, name)
 
     def call(self, op: str, *inputs: Value | float | None, **attrs: Attr) -> Value:
