@@ -127,7 +127,9 @@ class Node:
         if new is not None:
             new.uses[use] = None
         if index < count:
-            self.inputs = (*self.inputs[:index], new, *self.inputs[index + 1 :])
+            inputs = list(self.inputs)
+            inputs[index] = new
+            self.inputs = tuple(inputs)
         else:
             if new is None:
                 raise TypeError(f"{self.op} {self.name}: a captured value cannot be left out")
