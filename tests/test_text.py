@@ -161,6 +161,13 @@ def test_expressions_nest() -> None:
     assert same(parse(ATTENTION), parse(SHOWN[0]))
 
 
+def test_an_expression_is_as_long_as_python_reads_it() -> None:
+    graph = parse(f"def f(x: f32[4]):\n    return {' + '.join(['x'] * 2000)}")
+    assert len(graph.nodes()) == 1999
+    with pytest.raises(SyntaxError, match="nests too deep"):
+        parse(f"def f(x: f32[4]):\n    return {' + '.join(['x'] * 50_000)}")
+
+
 def test_numbers_take_the_type_of_what_they_stand_beside() -> None:
     graph = parse(
         """

@@ -94,7 +94,7 @@ def _note_distance(application: Application, verdict: Verdict | None) -> None:
     apart = [n.origin.distance for n in application.matched if n.origin.distance is not None]
     apart += [0.0 if verdict.distance is None else verdict.distance.max_abs]
     for node in application.made:
-        node.origin = replace(node.origin, distance=max(apart))
+        node.origin = node.origin._replace(distance=max(apart))
 
 
 def fragment(application: Application, whole: Graph) -> Fragment:
