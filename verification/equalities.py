@@ -20,7 +20,16 @@ ALIKE = frozenset(
     {"Clip", "Cast", "Identity", "Not", "IsNaN", "IsInf", "Neg", "Abs", "Sign", "Relu", "Dropout"}
     | {"Exp", "Log", "Sqrt", "Erf", "Tanh", "Sigmoid", "Reciprocal", "Sin", "Cos", "Elu"}
     | {"Softmax", "LogSoftmax", "CumSum", "Trilu", "ScatterND", "ScatterElements"}
-    | {"RotaryEmbedding", "Gelu", "HardSwish", "HardSigmoid", "LeakyRelu", "Softplus", "Swish"}
+    | {
+        "RotaryEmbedding",
+        "com.microsoft::RotaryEmbedding",
+        "Gelu",
+        "HardSwish",
+        "HardSigmoid",
+        "LeakyRelu",
+        "Softplus",
+        "Swish",
+    }
 )
 """The output has the shape of the first input."""
 
