@@ -289,6 +289,14 @@ def test_the_tables_are_made_once_for_all_that_read_them() -> None:
     assert (done[RUNTIMES], done["Cos"], done["Sin"], done["Range"]) == (2, 1, 1, 1)
 
 
+def test_what_is_measured_is_the_lowering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one form is written out again as it was, which is not worth a measurement."""
+    monkeypatch.setattr(Runtime, "interleaved", lambda *_: [[1.0], [1.0]])
+    result = gw.optimize(graph_of("slices"), target="ort", tune=True)
+    assert [each.rule for each in result.report.measured] == ["lower-rotary"]
+    assert counted(result.graph)[RUNTIMES] == 1
+
+
 def test_onnx_s_own_operator_goes_as_it_came(tmp_path: Path) -> None:
     """Ours has the name, with other inputs; a file's is carried under its opset."""
     node = onnx.helper.make_node(OURS, ["x", "cos", "sin"], ["y"], interleaved=1)
