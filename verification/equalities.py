@@ -20,16 +20,8 @@ ALIKE = frozenset(
     {"Clip", "Cast", "Identity", "Not", "IsNaN", "IsInf", "Neg", "Abs", "Sign", "Relu", "Dropout"}
     | {"Exp", "Log", "Sqrt", "Erf", "Tanh", "Sigmoid", "Reciprocal", "Sin", "Cos", "Elu"}
     | {"Softmax", "LogSoftmax", "CumSum", "Trilu", "ScatterND", "ScatterElements"}
-    | {
-        "RotaryEmbedding",
-        "com.microsoft::RotaryEmbedding",
-        "Gelu",
-        "HardSwish",
-        "HardSigmoid",
-        "LeakyRelu",
-        "Softplus",
-        "Swish",
-    }
+    | {"RotaryEmbedding", "Gelu", "HardSwish", "HardSigmoid", "LeakyRelu", "Softplus", "Swish"}
+    | {"com.microsoft::RotaryEmbedding"}
 )
 """The output has the shape of the first input."""
 
