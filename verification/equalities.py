@@ -21,6 +21,7 @@ ALIKE = frozenset(
     | {"Exp", "Log", "Sqrt", "Erf", "Tanh", "Sigmoid", "Reciprocal", "Sin", "Cos", "Elu"}
     | {"Softmax", "LogSoftmax", "CumSum", "Trilu", "ScatterND", "ScatterElements"}
     | {"RotaryEmbedding", "Gelu", "HardSwish", "HardSigmoid", "LeakyRelu", "Softplus", "Swish"}
+    | {"com.microsoft::RotaryEmbedding"}
 )
 """The output has the shape of the first input."""
 

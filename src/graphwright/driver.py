@@ -48,7 +48,7 @@ def run_groups(
         return check([fragment(a, graph) for a in done]) if check and done else [None] * len(done)
 
     for group in groups:
-        for part in parts:
+        for part in parts if budget.opset >= group.since else ():
             # What was folded may tell more of the types that follow, and so let more rules fit.
             while _run_group(part, group, budget, judge, log, progress) and retype(part):
                 pass
