@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from graphwright.ir.dims import Dim, Sym, atoms_of, product
+from graphwright.ir.dims import Dim, Sym, product
 from graphwright.ir.graph import Value
 from graphwright.ir.ops import constant
+from graphwright.ir.quotients import needed
 from graphwright.ir.types import TensorType
 from graphwright.passes.rule import Builder, need
 
@@ -39,7 +40,7 @@ def reshape(op: Builder, x: Value, shape: Shape | None) -> Value:
         reshaped = op.Reshape(x, sizes)
         if shape_of(reshaped) == shape:
             return reshaped
-    names = frozenset().union(*map(atoms_of, open_sizes))
+    names = frozenset().union(*map(needed, open_sizes))
     need(names <= op.budget.sizes, "its sizes are not sizes of the model's inputs")
     need(0 not in shape, "it is empty")
     return op.Reshape(x, op.Sizes(dims=shape))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from graphwright.ir.dims import Dim, Sym, atoms_of, product, substitute, sym
+from graphwright.ir.dims import Dim, Sym, atoms_of, product, sym
 from graphwright.ir.errors import TooLarge
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.quotients import exact_quotient
+from graphwright.ir.substitution import substitute
 from graphwright.ir.types import TensorType
 
 BROADCAST = frozenset(

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from graphwright.ir.dims import Dim, Sym, atoms_of, evaluate, sym
+from graphwright.ir.dims import Dim, Sym, atoms_of, sym
 from graphwright.ir.graph import Graph, Value
 from graphwright.ir.ops import contents_of
+from graphwright.ir.substitution import evaluate
 from graphwright.ir.types import TensorType
 from graphwright.verification.equalities import Equalities, equalities
 
