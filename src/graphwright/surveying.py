@@ -13,6 +13,7 @@ from graphwright.ir.cut import cut
 from graphwright.ir.dims import Dim
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node, Value
+from graphwright.ir.renaming import one_name_each
 from graphwright.ir.types import TensorType
 from graphwright.passes.attention.describe import Program, program
 from graphwright.passes.attention.factors import leaves
@@ -76,9 +77,10 @@ class Attentions:
 
 def attentions(graph: Graph) -> Attentions:
     """The attentions of a graph; best asked of one that the default rules have simplified."""
-    seen = survey(graph)
-    feed = _unpadded(graph)
-    rows = [_row(f"attention-{i}", found, graph, feed) for i, found in enumerate(seen.found)]
+    with one_name_each(graph):
+        seen = survey(graph)
+        feed = _unpadded(graph)
+        rows = [_row(f"attention-{i}", found, graph, feed) for i, found in enumerate(seen.found)]
     return Attentions(tuple(rows), _others("missed", seen.missed), _others("softmax", seen.other))
 
 
