@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from graphwright.ir.dims import Dim, Sym, at_least, product
@@ -28,11 +28,10 @@ Shape = tuple[Dim, ...]
 Lesson: TypeAlias = "Sequence[Dim]"
 
 
-def taught(node: Node) -> Iterator[Lesson]:
+def taught(node: Node) -> Iterable[Lesson]:
     """The sizes that `node` proves to be equal."""
     teach = LESSONS.get(node.op)
-    if teach is not None:
-        yield from teach(node)
+    return () if teach is None else teach(node)
 
 
 def shape(value: Value | None) -> Shape | None:
@@ -51,18 +50,15 @@ def aligned(shapes: Sequence[Shape]) -> Iterator[list[Dim]]:
         yield [s[-axis] for s in shapes if len(s) >= axis]
 
 
-def multiplied(node: Node) -> Iterator[Lesson]:
+def multiplied(node: Node) -> Iterable[Lesson]:
     """The axes that a MatMul sums over, and its batches where none can be 1."""
     a, b = (shape(value) for value in node.inputs[:2])
-    if not a or not b:
-        return
     attrs = node.attrs
-    if attrs.get("transBatchA") or attrs.get("transBatchB"):
-        return
+    if not a or not b or attrs.get("transBatchA") or attrs.get("transBatchB"):
+        return ()
     left = a[-2] if attrs.get("transA") and len(a) > 1 else a[-1]
     right = b[-2] if len(b) > 1 and not attrs.get("transB") else b[-1]
-    yield left, right
-    yield from _many([a[:-2], b[:-2]])
+    return (left, right), *_many([a[:-2], b[:-2]])
 
 
 def _gemm(node: Node) -> Iterator[Lesson]:
@@ -78,17 +74,17 @@ def _linear(node: Node) -> Iterator[Lesson]:
         yield x[-1], w[bool(node.attrs.get("transposed"))]
 
 
-def _many(shapes: Sequence[Shape]) -> Iterator[Lesson]:
+def _many(shapes: Sequence[Shape]) -> Iterable[Lesson]:
     """Where shapes broadcast, the sizes that are surely 2 or more: they are not 1, so equal."""
-    for dims in aligned(shapes):
-        if any(isinstance(dim, Sym) for dim in dims):
-            yield [dim for dim in dims if at_least(dim) > 1]
+    for dims in shapes:
+        for dim in dims:
+            if isinstance(dim, Sym) and len(dim.terms) > 1:  # any other may be 0
+                return [[d for d in met if at_least(d) > 1] for met in aligned(shapes)]
+    return ()
 
 
-def _pointwise(node: Node) -> Iterator[Lesson]:
-    shapes = known_shapes(node)
-    if any(s != shapes[0] for s in shapes[1:]):
-        yield from _many(shapes)
+def _pointwise(node: Node) -> Iterable[Lesson]:
+    return _many(known_shapes(node))
 
 
 def _einsum(node: Node) -> Iterator[Lesson]:
@@ -106,7 +102,8 @@ def _einsum(node: Node) -> Iterator[Lesson]:
 
 def joined(node: Node) -> Iterator[Lesson]:
     """The axes that a Concat does not join, of inputs that all have one rank."""
-    shapes, axis = known_shapes(node), node.attrs.get("axis")
+    # Of many inputs of one shape, as often, one says it all.
+    shapes, axis = list(dict.fromkeys(known_shapes(node))), node.attrs.get("axis")
     ranks = {len(s) for s in shapes}
     if len(ranks) == 1 and isinstance(axis, int) and (rank := ranks.pop()):
         for i in set(range(rank)) - {axis % rank}:
@@ -144,14 +141,15 @@ def attended(node: Node) -> Iterator[Lesson]:
         yield q[-1], k[-1]
 
 
-def alike(node: Node) -> Iterator[Lesson]:
+def alike(node: Node) -> Iterable[Lesson]:
     """The axes of the first input and of the output, where that has its shape."""
     given, result = shape(node.inputs[0]), shape(node.outputs[0])
-    if given is not None and result is not None and len(given) == len(result) and given != result:
-        yield from zip(given, result, strict=True)
+    if given is None or result is None or len(given) != len(result) or given == result:
+        return ()
+    return zip(given, result, strict=True)
 
 
-LESSONS: dict[str, Callable[[Node], Iterator[Lesson]]] = {
+LESSONS: dict[str, Callable[[Node], Iterable[Lesson]]] = {
     **dict.fromkeys(ALIKE, alike),
     **dict.fromkeys(POINTWISE, _pointwise),
     **dict.fromkeys(("MatMul", "MatMulInteger", "com.microsoft::FusedMatMul"), multiplied),
