@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from graphwright.ir.dims import Dim, Sym, atoms_of, product
+from graphwright.ir.dims import Dim, Sym, product
 from graphwright.ir.graph import Value
 from graphwright.ir.ops import constant
+from graphwright.ir.quotients import needed
 from graphwright.ir.types import TensorType
 from graphwright.passes.rule import Builder, need
 
@@ -50,7 +51,7 @@ def expand(op: Builder, x: Value, shape: Shape) -> Value:
 
 def _sizes(op: Builder, shape: Shape) -> Value:
     """A shape as a list, constant or computed of the sizes of the model's inputs."""
-    names = frozenset().union(*(atoms_of(d) for d in shape if isinstance(d, Sym)))
+    names = frozenset().union(*(needed(d) for d in shape if isinstance(d, Sym)))
     need(names <= op.budget.sizes, "its sizes are not sizes of the model's inputs")
     return op.Sizes(dims=shape) if names else constant(shape, "i64")
 

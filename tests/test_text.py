@@ -276,7 +276,7 @@ WRONG = [
     ("def f(x: f32[2]):\n\n    y = x +\n    return y", SyntaxError, "line 3"),
     ("def f(x: f33[2]):\n    return x", SyntaxError, r"line 1: f33\[2\] is no type"),
     ("def f(x: f32[2.5]):\n    return x", SyntaxError, "line 1: 2.5 is no size"),
-    ("def f(x: f32[S//B]):\n    return x", SyntaxError, "divided by positive numbers"),
+    ("def f(x: f32[S//0]):\n    return x", SyntaxError, "divided by positive numbers"),
     ("x = 1", SyntaxError, "a graph is written as a function"),
     ("", SyntaxError, "a graph is written as a function"),
     ("x = 1\ndef f():\n    return ()", SyntaxError, "line 1: before the graph stand functions"),
