@@ -45,7 +45,9 @@ def roles(site: Site) -> Roles:
     if any(f in q and f in v and f not in k for f in inner):
         raise Unprovable("the values depend on the query, and the keys do not")
     width = tuple(f for f in _ordered(site.q.view) if f in k and f not in seen)
-    value_width = tuple(f for f in _ordered(site.v.view) if f not in seen and f.index is None)
+    # Beside sinks the keys are a part of an axis of the weights, and not among its factors.
+    beside_keys = [f for f in _ordered(site.v.view) if f not in seen and f not in keys]
+    value_width = tuple(f for f in beside_keys if f.index is None)
     if not keys <= k or not keys <= v or not width:
         raise Unprovable("keys or widths are missing from what they should be part of")
     head_like = _beside_width(site, set(inner), set(width), set(value_width))
