@@ -55,11 +55,13 @@ class Written:
     heads: str
 
 
-def sizes_of(form: Form) -> dict[str, Size]:
-    """How long each letter is: all different, and names where they are symbolic."""
+def sizes_of(form: Form, alike: int | None = None) -> dict[str, Size]:
+    """How long each letter is: all different, or `alike`, and names where they are symbolic."""
     one_head = form.layout == "matrix"
     sizes: dict[str, Size] = {"b": 5, "w": 2, "h": 3, "g": 2, "s": 7, "d": 4, "m": 10, "n": 3}
     sizes |= {"p": 6, "e": 4 if form.width == "same" else 8}
+    if alike is not None:
+        sizes |= dict.fromkeys("bhsdep", alike)
     if one_head:
         sizes |= {"b": 1, "h": 1}
     if form.groups == "multi_query":
@@ -70,8 +72,8 @@ def sizes_of(form: Form) -> dict[str, Size]:
         sizes |= {"s": "S", "p": "P"}
     symbolic = form.sizes == "all"
     sizes["u"] = sizes["s"]
-    sizes["t"] = {"self": sizes["s"], "cross": "T" if symbolic else 11}.get(
-        form.length, "P + S" if symbolic else 13
+    sizes["t"] = {"self": sizes["s"], "cross": "T" if symbolic else alike or 11}.get(
+        form.length, "P + S" if symbolic else int(sizes["p"]) + int(sizes["s"])
     )
     heads, width, wide = (int(sizes[x]) for x in "hde")
     queries = heads * (1 if form.groups == "one" else int(sizes["g"]))
@@ -80,16 +82,14 @@ def sizes_of(form: Form) -> dict[str, Size]:
 
 
 def write(
-    form: Form,
-    instead: Mapping[str, Stage] | None = None,
-    sizes: Mapping[str, Size] | None = None,
+    form: Form, instead: Mapping[str, Stage] | None = None, alike: int | None = None
 ) -> Written:
-    """The form as a model, with other stages in place of some."""
-    sheet = Sheet(form, {**sizes_of(form), **(sizes or {})})
+    """The form as a model, with other stages in place of some, and all sizes `alike` or none."""
+    sheet = Sheet(form, sizes_of(form, alike))
     draft = Draft(sheet, HEADS.get(form.groups, "hg"))
     draft.scale_left = scale_of(form.scale, int(sheet.sizes["d"]))
     for name, stage in STAGES.items():
         (instead or {}).get(name, stage)(draft)
     result = draft.get("result")
-    model = sheet.model(result)
+    model = sheet.model(result, draft.also)
     return Written(form, model, sheet.sizes, sheet.given, sheet.drawn, result.axes, draft.heads)

@@ -104,9 +104,7 @@ def _with_heads(draft: Draft, flat: Tensor, name: str) -> Tensor:
 def _cut_with_heads(sheet: Sheet, split: str, packed: Tensor) -> tuple[Tensor, ...]:
     b, s, _ = packed.axes
     if split in HEADS_FIRST:
-        five = sheet.transpose(
-            sheet.reshape(packed, (b, s, "n", "h", "d")), ("n", b, "h", s, "d")
-        )
+        five = sheet.transpose(sheet.reshape(packed, (b, s, "n", "h", "d")), ("n", b, "h", s, "d"))
         return _unbound(sheet, five, 0, by_split=split == "packed_unbind")
     if split == "packed_heads":
         wide = sheet.reshape(packed, (b, s, "h", "nd"))

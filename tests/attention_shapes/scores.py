@@ -8,7 +8,7 @@ import numpy as np
 from onnx import TensorProto
 from tests.attention_shapes.draft import Draft
 from tests.attention_shapes.form import EINSUMS
-from tests.attention_shapes.sheet import CONTRIB, Sheet, Tensor
+from tests.attention_shapes.sheet import Sheet, Tensor
 
 CAP = 1.5
 CUSTOM = 0.3
@@ -90,8 +90,7 @@ def contract(draft: Draft) -> None:
 def _fused(
     sheet: Sheet, axes: tuple[str, ...], a: Tensor, b: Tensor, alpha: float, trans_b: int
 ) -> Tensor:
-    name = sheet.node("FusedMatMul", a.name, b.name, domain=CONTRIB, alpha=alpha, transB=trans_b)
-    return sheet.known(name, axes)
+    return sheet.contrib("FusedMatMul", axes, a.name, b.name, alpha=alpha, transB=trans_b)
 
 
 def _turned(sheet: Sheet, k: Tensor, product: str) -> Tensor:

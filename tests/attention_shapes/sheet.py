@@ -51,6 +51,7 @@ class Sheet:
         self.nodes: list[onnx.NodeProto] = []
         self.stored: list[onnx.TensorProto] = []
         self.inputs: list[onnx.ValueInfoProto] = []
+        self.told: list[onnx.ValueInfoProto] = []
         self.given: dict[str, Axes] = {}
         self.drawn: dict[str, np.ndarray] = {}
         self.rng = np.random.default_rng(seed)
@@ -71,6 +72,13 @@ class Sheet:
 
     def make(self, op: str, axes: Sequence[str], *inputs: str, **attributes: object) -> Tensor:
         return self.known(self.node(op, *inputs, **attributes), axes)
+
+    def contrib(self, op: str, axes: Sequence[str], *inputs: str, **attributes: object) -> Tensor:
+        """An operator of ONNX Runtime's own, with the type that ONNX Runtime writes of it."""
+        made = self.known(self.node(op, *inputs, domain=CONTRIB, **attributes), axes)
+        dims = [self.size(axis) or self.symbol(axis) for axis in axes]
+        self.told.append(helper.make_tensor_value_info(made.name, TensorProto.FLOAT, dims))
+        return made
 
     def nodes_of(self, op: str, count: int, *inputs: str, **attributes: object) -> list[str]:
         """Add one node of several outputs."""
@@ -132,14 +140,14 @@ class Sheet:
         """What an axis is looked up by: its size, which several letters may share."""
         return str(self.sizes.get(axis, axis))
 
-    def length(self, letter: str) -> str:
-        """The length of a letter as a scalar of the graph."""
-        size, called = self.size(letter), self._called(letter)
+    def length(self, axis: str) -> str:
+        """The length of an axis as a scalar of the graph."""
+        size, called = self.size(axis), self._called(axis)
         computed = self.form.reshapes == "computed" and called in self._places
         if size is not None and not computed:
             return self.constant(size)
         if called not in self._lengths:
-            whole = called not in self._places and letter == "b"
+            whole = called not in self._places and axis == "b"
             name, at = self._places["bw" if whole else called]
             shape = self.node("Shape", name)
             found = self.node("Gather", shape, self.constant(at), axis=0)
@@ -161,6 +169,8 @@ class Sheet:
         return self.node("Concat", *parts, axis=0)
 
     def _product(self, axis: str) -> str:
+        if len(axis) > 1 and axis in self._places:
+            return self.length(axis)
         first, *others = (self.length(letter) for letter in axis)
         for other in others:
             first = self.node("Mul", first, other)
@@ -220,6 +230,7 @@ class Sheet:
         outputs = [helper.make_tensor_value_info("out", kind, dims)]
         outputs += [helper.make_tensor_value_info(name, kind, None) for name in also]
         graph = helper.make_graph(self.nodes, "attention", self.inputs, outputs, self.stored)
+        graph.value_info.extend(self.told)
         opsets = [helper.make_opsetid("", self.opset)]
         if any(node.domain == CONTRIB for node in self.nodes):
             opsets.append(helper.make_opsetid(CONTRIB, 1))

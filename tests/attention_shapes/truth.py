@@ -96,7 +96,9 @@ class Truth:
         shape = (heads, 3, width) if behind else (3, heads, width)
         five = packed.reshape(*packed.shape[:2], *shape)
         parts = np.moveaxis(five, 3 if behind else 2, 0)
-        return {n: part.reshape(*packed.shape[:2], -1) for n, part in zip("qkv", parts, strict=True)}
+        return {
+            n: part.reshape(*packed.shape[:2], -1) for n, part in zip("qkv", parts, strict=True)
+        }
 
     def _cached(self, new: Array, name: str) -> Array:
         if "cache" not in self.form.length:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 from onnx import TensorProto
 from tests.attention_shapes.draft import Draft
 from tests.attention_shapes.form import EINSUMS
 from tests.attention_shapes.heads import batch
 from tests.attention_shapes.meeting import fitted, met
-from tests.attention_shapes.sheet import CONTRIB, Sheet, Tensor
+from tests.attention_shapes.sheet import Sheet, Tensor
 
 
 def normalize(draft: Draft) -> None:
@@ -77,7 +78,7 @@ def fitted_sinks(draft: Draft, sinks: Tensor) -> Tensor:
 
 def _without_sinks(sheet: Sheet, weights: Tensor, axes: tuple[str, ...]) -> Tensor:
     first = sheet.form.sinks == "column_first"
-    start, end = (1, 2**31 - 1) if first else (0, -1)
+    start, end = (1, np.iinfo(np.int64).max) if first else (0, -1)
     bounds = [sheet.constant([n]) for n in (start, end, -1)]
     return sheet.make("Slice", axes, weights.name, *bounds)
 
@@ -115,8 +116,7 @@ def apply_values(draft: Draft) -> None:
         return
     axes = (*weights.axes[:-1], "e")
     if product.startswith("fused"):
-        name = sheet.node("FusedMatMul", weights.name, v.name, domain=CONTRIB, alpha=1.0)
-        draft.result = sheet.known(name, axes)
+        draft.result = sheet.contrib("FusedMatMul", axes, weights.name, v.name, alpha=1.0)
     elif product == "gemm":
         draft.result = sheet.make("Gemm", axes, weights.name, v.name)
     else:

@@ -1,0 +1,147 @@
+"""Attentions of every shape are found and rightly described, and stay what they were."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+import pytest
+from tests.attention_shapes import (
+    GAPS,
+    Form,
+    Truth,
+    Written,
+    claim,
+    faults,
+    feeds,
+    forms,
+    gap,
+    is_misread,
+    write,
+)
+from tests.attention_shapes.enumeration import is_covering
+from tests.attention_shapes.running import FLOOR, differences, has_truth, overflows, run
+
+import graphwright as gw
+from graphwright.frontends.onnx import from_proto
+from graphwright.ir.graph import Graph
+from graphwright.runtime import Runtime
+from graphwright.surveying import Attentions, attentions
+
+COUNT = 2200
+FOUND = 1666  # of them. This number may only rise
+BATCHES = 16
+EVERY = 15  # of the forms one is run by default
+TARGETS = ("onnx", "ort")
+
+
+@functools.cache
+def every_form() -> tuple[Form, ...]:
+    return tuple(forms(COUNT))
+
+
+@pytest.fixture(scope="module")
+def runtime() -> Runtime:
+    return Runtime(isolated=False)
+
+
+def surveyed(graph: Graph) -> Attentions:
+    """What `graphwright attention` sees."""
+    return attentions(gw.optimize(graph, verify=False).graph)
+
+
+def problems(form: Form) -> list[str]:
+    """What is wrong with what the survey says of a form."""
+    written = write(form)
+    seen = surveyed(from_proto(written.model))
+    if not seen.found:
+        why = [other.why for other in (*seen.missed, *seen.other_softmax)]
+        return [] if gap(form) else [f"missed: {why}"]
+    if len(seen.found) > 1:
+        return [f"{len(seen.found)} are found"]
+    wanted = claim(written)
+    if is_misread(form):
+        wanted = {name: value for name, value in wanted.items() if name not in ("causal", "window")}
+    return list(faults(seen.found[0], wanted))
+
+
+def test_there_are_many_and_all_differ() -> None:
+    found = every_form()
+    assert len(found) == len(set(found)) == len({str(form) for form in found}) == COUNT
+    assert is_covering(found)
+
+
+def test_few_may_be_missed() -> None:
+    gaps = Counter(gap(form) for form in every_form())
+    assert gaps[None] >= FOUND
+    assert set(gaps) == {None, *GAPS}
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_each_is_found_and_described(batch: int) -> None:
+    bad = {str(f): why for f in every_form()[batch::BATCHES] if (why := problems(f))}
+    assert not bad
+
+
+def test_models_are_valid_and_differ() -> None:
+    models = [write(form).model for form in every_form()[::EVERY]]
+    for model in models:
+        onnx.checker.check_model(model, full_check=True)
+    assert len({model.SerializeToString() for model in models}) == len(models)
+
+
+def computes_the_truth(written: Written, runtime: Runtime) -> list[str]:
+    """On which feeds the model itself does not give what its choices say."""
+    given = [feed for feed in feeds(written) if has_truth(written, feed)]
+    bad = []
+    for feed, (found, *_) in zip(
+        given, run(from_proto(written.model), given, runtime), strict=True
+    ):
+        wanted = Truth(written, feed.arrays).result()
+        near = 10 * FLOOR[written.form.kind] * max(1.0, float(np.abs(wanted).max()))
+        if not np.allclose(found, wanted, 0, near, equal_nan=True):
+            bad.append(feed.about)
+    return bad
+
+
+def untrue(chosen: Sequence[Form], runtime: Runtime) -> dict[str, list[str]]:
+    return {str(f): bad for f in chosen if (bad := computes_the_truth(write(f), runtime))}
+
+
+def unlike(form: Form, target: str, runtime: Runtime) -> list[str]:
+    """What is wrong with what a form is optimized to."""
+    written = write(form)
+    before = from_proto(written.model)
+    done = gw.optimize(before, target=target)
+    bad = differences(written, before, done.graph, runtime)
+    # Where an exponential overflows, the original gives NaN and Softmax does not.
+    if done.report.verified is not None and not done.report.ok and not overflows(written):
+        bad.append(done.report.verified.why)
+    return bad
+
+
+def test_the_models_are_what_they_say(runtime: Runtime) -> None:
+    assert not untrue(every_form()[::EVERY], runtime)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("batch", range(4))
+def test_a_sample_stays_what_it_was(batch: int, target: str, runtime: Runtime) -> None:
+    chosen = every_form()[::EVERY][batch::4]
+    assert not {str(f): bad for f in chosen if (bad := unlike(f, target, runtime))}
+
+
+@pytest.mark.full
+def test_all_models_are_what_they_say(runtime: Runtime) -> None:
+    assert not untrue(every_form(), runtime)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_all_stay_what_they_were(batch: int, target: str, runtime: Runtime) -> None:
+    chosen = every_form()[batch::BATCHES]
+    assert not {str(f): bad for f in chosen if (bad := unlike(f, target, runtime))}
