@@ -10,6 +10,7 @@ from tests.attention_shapes.enumeration import forms
 from tests.attention_shapes.feeds import Feed, feeds
 from tests.attention_shapes.form import AXES, Form
 from tests.attention_shapes.gaps import GAPS, gap, is_misread
+from tests.attention_shapes.near import NearMiss, near_misses
 from tests.attention_shapes.truth import Truth
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "GAPS",
     "Feed",
     "Form",
+    "NearMiss",
     "Truth",
     "Written",
     "claim",
@@ -25,5 +27,6 @@ __all__ = [
     "forms",
     "gap",
     "is_misread",
+    "near_misses",
     "write",
 ]

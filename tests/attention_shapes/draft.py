@@ -19,7 +19,7 @@ class Draft:
     scores: Tensor | None = None
     weights: Tensor | None = None
     result: Tensor | None = None
-    also: list[str] = field(default_factory=list)  # outputs beside the result
+    also: list[Tensor] = field(default_factory=list)  # outputs beside the result
     scale_left: float = 1.0  # what the scores are still to be multiplied by
 
     def get(self, name: str) -> Tensor:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from itertools import combinations
 from typing import TypeAlias
 
-from tests.attention_shapes.form import AXES, Form, go_together
+from tests.attention_shapes.fitting import go_together
+from tests.attention_shapes.form import AXES, Form
 
 Chosen: TypeAlias = "dict[str, str]"
 Pair: TypeAlias = "tuple[str, str, str, str]"

@@ -47,7 +47,9 @@ FULL = {"layout": ("bhsd",), "groups": ("one",), "sizes": ("static",), "sinks": 
 TWISTS = (
     # Something is done to the scores.
     *(Twist(f"scores through {op}", t.then(SCORES, t.on("scores", op))) for op in
-      ("Relu", "Abs", "Exp", "Sigmoid", "Softplus", "Floor", "Erf", "Tanh", "Sin", "Softsign")),
+      ("Relu", "Abs", "Exp", "Sigmoid", "Softplus", "Floor", "Erf", "Sin", "Softsign")),
+    Twist("scores turned to their negatives", t.then("scale", t.on("scores", "Neg")),
+          {"scale": lambda own: -own}, needs={"cap": ("none",)}),
     Twist("scores squared", t.then("scale", t.squared("scores")), UNKNOWN),
     Twist("scores clipped", t.then(SCORES, t.on("scores", "Clip", -1.0, 1.0))),
     Twist("scores not below 0", t.then(SCORES, t.on("scores", "Max", 0.0))),
@@ -66,12 +68,15 @@ TWISTS = (
     Twist("-2 added where keys are hidden", t.then("scale", t.added(-2.0)), {"bias": True},
           needs={"sizes": ("static",)}),
     Twist("only large scores kept", t.then("scale", t.chosen_by_size("scores", -2.0))),
-    Twist("a cap that is not taken back", t.then("scale", t.capped(2.0, 3.0)),
+    Twist("a cap of 1", t.then("scale", t.on("scores", "Tanh")), {"cap": 1.0},
           needs={"cap": ("none",)}),
-    Twist("a cap of 1 times 5", t.then("scale", t.capped(1.0, 5.0)), needs={"cap": ("none",)}),
+    Twist("a cap of 3", t.then("scale", t.capped(2.0, 3.0)),
+          {"cap": 3.0, "scale": lambda own: own * 1.5}, needs={"cap": ("none",)}),
+    Twist("a cap of 5", t.then("scale", t.capped(1.0, 5.0)),
+          {"cap": 5.0, "scale": lambda own: own * 5}, needs={"cap": ("none",)}),
+    Twist("a cap of 6", t.then("scale", t.capped(2.0, 2.0), t.on("scores", "Mul", 3.0)),
+          {"cap": 6.0, "scale": lambda own: own * 3}, needs={"cap": ("none",)}),
     Twist("a cap on a cap", t.then("scale", t.capped(2.0, 2.0), t.capped(3.0, 3.0)),
-          needs={"cap": ("none",)}),
-    Twist("a cap scaled", t.then("scale", t.capped(2.0, 2.0), t.on("scores", "Mul", 3.0)),
           needs={"cap": ("none",)}),
     Twist("a cap over masks", t.then(SCORES, t.capped(2.0, 2.0)),
           needs={"cap": ("none",), "mask": ("int_lowest", "where_inf", "given_b11t", "int_1e4")}),
@@ -175,4 +180,7 @@ def _wanted(written: Written, otherwise: Mapping[str, object]) -> Mapping[str, o
     """The claim of the form itself, but for what the twist changes."""
     left_out = ("causal", "window", "dead_rows")  # what a twist does to these is no matter here
     own = {name: value for name, value in claim(written).items() if name not in left_out}
-    return {name: value for name, value in {**own, **otherwise}.items() if value is not ANY}
+    changed = {
+        name: value(own[name]) if callable(value) else value for name, value in otherwise.items()
+    }
+    return {name: value for name, value in {**own, **changed}.items() if value is not ANY}

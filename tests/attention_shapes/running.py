@@ -37,7 +37,7 @@ def differences(
             else None
         )
         for i, (old, new) in enumerate(zip(was, now, strict=True)):
-            why = _apart(old, new, truth if i == 0 else None, written.form.kind)
+            why = _apart(old, new, truth if i == 0 else None, written)
             if why:
                 found.append(f"{feed.about}: {why}")
     return found
@@ -50,21 +50,27 @@ def has_truth(written: Written, feed: Feed) -> bool:
 
 def overflows(written: Written) -> bool:
     """Whether large scores are more than the numbers of the form can hold."""
-    return written.form.kind == "f16" or written.form.softmax == "written_plain"
+    return written.form.softmax == "written_plain"
 
 
-def _apart(old: np.ndarray, new: np.ndarray, truth: np.ndarray | None, kind: str) -> str:
+def _apart(old: np.ndarray, new: np.ndarray, truth: np.ndarray | None, written: Written) -> str:
     if old.shape != new.shape:
         return f"the shape was {old.shape} and is {new.shape}"
-    usable = np.isfinite(old)  # where an exponential overflowed, any number is better
-    if not np.isfinite(new[usable]).all():
+    usable, kind = np.isfinite(old), written.form.kind
+    # Where an exponential overflowed, any number is better.
+    if not overflows(written) and not np.array_equal(old[~usable], new[~usable], equal_nan=True):
+        return "what was NaN or infinite is something else"
+    old, new = old[usable], new[usable]
+    if not np.isfinite(new).all():
         return "numbers became NaN or infinite"
     if truth is None:
-        largest = max(1.0, float(np.abs(old[usable]).max(initial=0)))
-        apart = float(np.abs(old - new)[usable].max(initial=0))
+        largest, apart = max(1.0, _largest(old)), _largest(old - new)
         return f"{apart:.3g} apart" if apart > APART[kind] * largest else ""
-    far = float(np.abs(new - truth)[usable].max(initial=0))
-    own = float(np.abs(old - truth)[usable].max(initial=0))
-    largest = max(1.0, float(np.abs(truth[usable]).max(initial=0)))
-    limit = max(GROWTH * own, FLOOR[kind] * largest)
+    truth = truth[usable]
+    far, own = _largest(new - truth), _largest(old - truth)
+    limit = max(GROWTH * own, FLOOR[kind] * max(1.0, _largest(truth)))
     return f"{far:.3g} from the truth, the original {own:.3g}" if far > limit else ""
+
+
+def _largest(array: np.ndarray) -> float:
+    return float(np.abs(array).max(initial=0))

@@ -221,14 +221,15 @@ class Sheet:
 
     # The whole.
 
-    def model(self, result: Tensor, also: Sequence[str] = ()) -> onnx.ModelProto:
+    def model(self, result: Tensor, also: Sequence[Tensor] = ()) -> onnx.ModelProto:
         """The graph as a model with the output "out", and `also` other tensors as outputs."""
         self.node("Identity", result.name)
         self.nodes[-1].output[0] = "out"
         kind = self.inputs[0].type.tensor_type.elem_type
-        dims = [self.size(axis) or f"{self.symbol(axis)}_out" for axis in result.axes]
-        outputs = [helper.make_tensor_value_info("out", kind, dims)]
-        outputs += [helper.make_tensor_value_info(name, kind, None) for name in also]
+        outputs = [
+            helper.make_tensor_value_info(shown.name, kind, self._shown(shown.axes))
+            for shown in (Tensor("out", result.axes), *also)
+        ]
         graph = helper.make_graph(self.nodes, "attention", self.inputs, outputs, self.stored)
         graph.value_info.extend(self.told)
         opsets = [helper.make_opsetid("", self.opset)]
@@ -237,3 +238,7 @@ class Sheet:
         made = helper.make_model(graph, opset_imports=opsets)
         made.ir_version = IR_VERSIONS[self.opset]
         return made
+
+    def _shown(self, axes: Axes) -> list[Size]:
+        """The shape of an output, whose open sizes are promised to be nothing else's."""
+        return [self.size(axis) or f"{self.symbol(axis)}_out" for axis in axes]

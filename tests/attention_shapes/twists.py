@@ -47,7 +47,7 @@ def shown(name: str) -> Stage:
 
     def stage(draft: Draft) -> None:
         x = draft.get(name)
-        draft.also.append(draft.sheet.node("Identity", x.name))
+        draft.also.append(draft.sheet.make("Identity", x.axes, x.name))
 
     return stage
 
