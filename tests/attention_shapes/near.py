@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 
+from tests.attention_shapes import turns
 from tests.attention_shapes import twists as t
 from tests.attention_shapes.attention import Stage, Written, write
 from tests.attention_shapes.claims import claim
@@ -96,8 +97,7 @@ TWISTS = (
     Twist("a little more in the sum", {"softmax": t.written_out(more=0.1)}, needs=PLAIN_SCORES),
     Twist("divided by the sum of others", {"softmax": t.summed_of_others}, needs=PLAIN_SCORES),
     Twist("no exponential", {"softmax": t.normalized_without_exponential}, needs=PLAIN_SCORES),
-    Twist("sigmoid for softmax", {"softmax": lambda d: (t.on("scores", "Sigmoid")(d),
-          setattr(d, "weights", d.scores))[0]}, needs=PLAIN_SCORES),
+    Twist("sigmoid for softmax", {"softmax": t.sigmoid}, needs=PLAIN_SCORES),
     # Something is done to the weights.
     Twist("weights through Relu", t.then(WEIGHTS, t.on("weights", "Relu"))),
     Twist("weights through Sqrt", t.then(WEIGHTS, t.on("weights", "Sqrt"))),
@@ -124,28 +124,30 @@ TWISTS = (
     Twist("two columns, of which one is kept", {"softmax": t.with_sinks(False, 1, -1, 2)},
           needs=FULL),
     # Axes that happen to be equally long are taken for each other.
-    Twist("scores turned", t.then("scale", t.turned("scores")), LIKE, 4, {**APART, **FULL}),
-    Twist("weights turned", t.then(WEIGHTS, t.turned("weights")), None, 4, {**APART, **FULL}),
-    *(Twist(f"values by {equation}", {"values": t.values_by(equation, ("b", "h", "s", "e"))},
+    Twist("scores turned", t.then("scale", turns.turned("scores")), LIKE, 4, {**APART, **FULL}),
+    Twist("weights turned", t.then(WEIGHTS, turns.turned("weights")), None, 4, {**APART, **FULL}),
+    *(Twist(f"values by {equation}", {"values": turns.values_by(equation, ("b", "h", "s", "e"))},
             None, 4, FULL) for equation in ("bhts,bhte->bhse", "bhst,bhse->bhte")),
     # The same, and an attention all the same: of other operands than it looks like.
-    *(Twist(f"keys permuted by {perm}", t.then("operands", t.permuted("k", perm)), OTHERS, 4, FULL)
+    *(Twist(f"keys permuted by {perm}", t.then("operands", turns.permuted("k", perm)),
+            OTHERS, 4, FULL)
       for perm in ((0, 1, 3, 2), (0, 3, 2, 1), (3, 1, 2, 0), (0, 2, 1, 3), (2, 1, 0, 3))),
-    *(Twist(f"values permuted by {perm}", t.then("layout", t.permuted("v", perm)), OTHERS, 4, FULL)
+    *(Twist(f"values permuted by {perm}", t.then("layout", turns.permuted("v", perm)),
+            OTHERS, 4, FULL)
       for perm in ((0, 1, 3, 2), (0, 2, 1, 3), (2, 1, 0, 3))),
-    *(Twist(f"values by {equation}", {"values": t.values_by(equation, ("b", "h", "s", "e"))},
+    *(Twist(f"values by {equation}", {"values": turns.values_by(equation, ("b", "h", "s", "e"))},
             OTHERS, 4, FULL) for equation in
       ("bhst,bhet->bhse", "bhst,bthe->bhse", "bhst,thbe->bhse")),
-    *(Twist(f"scores by {equation}", {"contract": t.scores_by(equation)}, OTHERS, 4, FULL)
+    *(Twist(f"scores by {equation}", {"contract": turns.scores_by(equation)}, OTHERS, 4, FULL)
       for equation in ("bhsd,bhdt->bhst", "bhsd,bdth->bhst", "bhsd,dhtb->bhst",
                        "bhds,bhtd->bhst")),
-    Twist("values of each query", {"values": t.values_of_queries}, None, 4,
+    Twist("values of each query", {"values": turns.values_of_queries}, None, 4,
           {**FULL, "product": ("swap", "direct")}),
     # Other attentions than they look like, and rightly found.
-    Twist("values in reverse", t.then("layout", t.reversed_keys("v")), LIKE),
-    Twist("keys in reverse", t.then("operands", t.reversed_keys("k")), LIKE,
+    Twist("values in reverse", t.then("layout", turns.reversed_keys("v")), LIKE),
+    Twist("keys in reverse", t.then("operands", turns.reversed_keys("k")), LIKE,
           needs={"scale": ("div", "mul", "run_time")}),
-    *(Twist(f"heads of {names} interleaved", t.then("heads", t.interleaved(*names)), LIKE,
+    *(Twist(f"heads of {names} interleaved", t.then("heads", turns.interleaved(*names)), LIKE,
             needs={**FULL, "length": ("self",), "split": ("apart", "packed_split")})
       for names in ("q", "qk", "v", "qkv")),
 )  # fmt: skip

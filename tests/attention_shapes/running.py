@@ -24,20 +24,21 @@ def run(graph: Graph, given: Sequence[Feed], runtime: Runtime) -> list[list[np.n
 
 
 def differences(
-    written: Written, before: Graph, after: Graph, runtime: Runtime, *, with_truth: bool = True
+    written: Written, before: Graph, after: Graph, runtime: Runtime, *, is_attention: bool = True
 ) -> list[str]:
-    """On which feeds the two differ, in words."""
+    """On which feeds the two differ, in words. Only of an attention the truth is known."""
     given = list(feeds(written))
     found = []
     pairs = zip(given, run(before, given, runtime), run(after, given, runtime), strict=True)
     for feed, was, now in pairs:
-        truth = (
-            Truth(written, feed.arrays).result()
-            if with_truth and has_truth(written, feed)
-            else None
-        )
+        if feed.dead and overflows(written):
+            continue  # 0 / 0 where nothing was shifted, and a Softmax would give what it pleases
+        known = is_attention and has_truth(written, feed)
+        truth = Truth(written, feed.arrays).result() if known else None
+        # Where an exponential overflowed, any number is better.
+        lenient = not is_attention or overflows(written)
         for i, (old, new) in enumerate(zip(was, now, strict=True)):
-            why = _apart(old, new, truth if i == 0 else None, written)
+            why = _apart(old, new, truth if i == 0 else None, written.form.kind, lenient=lenient)
             if why:
                 found.append(f"{feed.about}: {why}")
     return found
@@ -53,12 +54,13 @@ def overflows(written: Written) -> bool:
     return written.form.softmax == "written_plain"
 
 
-def _apart(old: np.ndarray, new: np.ndarray, truth: np.ndarray | None, written: Written) -> str:
+def _apart(
+    old: np.ndarray, new: np.ndarray, truth: np.ndarray | None, kind: str, *, lenient: bool
+) -> str:
     if old.shape != new.shape:
         return f"the shape was {old.shape} and is {new.shape}"
-    usable, kind = np.isfinite(old), written.form.kind
-    # Where an exponential overflowed, any number is better.
-    if not overflows(written) and not np.array_equal(old[~usable], new[~usable], equal_nan=True):
+    usable = np.isfinite(old)
+    if not lenient and not np.array_equal(old[~usable], new[~usable], equal_nan=True):
         return "what was NaN or infinite is something else"
     old, new = old[usable], new[usable]
     if not np.isfinite(new).all():

@@ -8,7 +8,6 @@ import numpy as np
 from onnx import TensorProto
 from tests.attention_shapes.attention import STAGES, Stage
 from tests.attention_shapes.draft import Draft
-from tests.attention_shapes.sheet import Tensor
 from tests.attention_shapes.weights import reduced
 
 
@@ -58,6 +57,11 @@ def softmax_over(axis: int) -> Stage:
         draft.weights = draft.sheet.make("Softmax", x.axes, x.name, axis=axis)
 
     return stage
+
+
+def sigmoid(draft: Draft) -> None:
+    x = draft.get("scores")
+    draft.weights = draft.sheet.make("Sigmoid", x.axes, x.name)
 
 
 def softmax_of_both(draft: Draft) -> None:
@@ -213,98 +217,9 @@ def with_sinks(first: bool, start: int, end: int, columns: int = 1) -> Stage:
     return stage
 
 
-def turned(name: str) -> Stage:
-    """Queries and keys exchanged, where there are as many of one as of the other."""
-
-    def stage(draft: Draft) -> None:
-        x = draft.get(name)
-        *front, s, t = x.axes
-        other = draft.sheet.transpose(x, (*front, t, s))
-        setattr(draft, name, Tensor(other.name, x.axes))
-
-    return stage
-
-
-def permuted(name: str, perm: tuple[int, ...]) -> Stage:
-    """The axes in another order, as if nothing had been: all are equally long."""
-
-    def stage(draft: Draft) -> None:
-        x = draft.get(name)
-        other = draft.sheet.node("Transpose", x.name, perm=list(perm))
-        setattr(draft, name, Tensor(other, x.axes))
-
-    return stage
-
-
-def reversed_keys(name: str) -> Stage:
-    """The keys in reverse order, of keys or of values alone."""
-
-    def stage(draft: Draft) -> None:
-        sheet, x = draft.sheet, draft.get(name)
-        at = x.at("t")
-        bounds = [sheet.constant([n]) for n in (-1, np.iinfo(np.int64).min, at, -1)]
-        setattr(draft, name, sheet.make("Slice", x.axes, x.name, *bounds))
-
-    return stage
-
-
 def quantized(draft: Draft) -> None:
     """Scores rounded to whole numbers by casts."""
     sheet, x = draft.sheet, draft.get("scores")
     whole = sheet.cast(x, TensorProto.INT32)
     kind = TensorProto.FLOAT16 if sheet.form.kind == "f16" else TensorProto.FLOAT
     draft.scores = sheet.cast(whole, kind)
-
-
-def values_by(equation: str, axes: tuple[str, ...]) -> Stage:
-    """Weights and values contracted otherwise."""
-
-    def stage(draft: Draft) -> None:
-        sheet, weights, v = draft.sheet, draft.get("weights"), draft.get("v")
-        names = (weights.name, v.name)
-        draft.result = sheet.make("Einsum", axes, *names, equation=equation)
-
-    return stage
-
-
-def scores_by(equation: str) -> Stage:
-    """Queries and keys contracted otherwise."""
-
-    def stage(draft: Draft) -> None:
-        sheet, q, k = draft.sheet, draft.get("q"), draft.get("k")
-        axes = (*q.axes[:-1], "t")
-        draft.scores = sheet.make("Einsum", axes, q.name, k.name, equation=equation)
-
-    return stage
-
-
-def values_of_queries(draft: Draft) -> None:
-    """Each query has values of its own."""
-    sheet, weights = draft.sheet, draft.get("weights")
-    own = sheet.given_input("own_values", (*weights.axes, "e"))
-    axes = (*weights.axes[:-1], "e")
-    draft.result = sheet.make("Einsum", axes, weights.name, own.name, equation="bhst,bhste->bhse")
-
-
-def unsplit_heads(draft: Draft) -> None:
-    """Heads cut without a Transpose, so that tokens and heads are mixed."""
-    sheet = draft.sheet
-    b, h = "b", draft.heads
-    for name, tokens, width in (("q", "s", "d"), ("k", "t", "d"), ("v", "t", "e")):
-        x = draft.get(name)
-        setattr(draft, name, sheet.reshape(x, (b, h, tokens, width)))
-    draft.k = draft.get("k")
-
-
-def interleaved(*names: str) -> Stage:
-    """Heads that take every so many-eth column, and not columns that stand together."""
-
-    def stage(draft: Draft) -> None:
-        sheet = draft.sheet
-        for name in names:
-            x = draft.get(name)
-            *front, heads, width = x.axes
-            cut = sheet.reshape(sheet.reshape(x, (*front, heads + width)), (*front, width, heads))
-            setattr(draft, name, sheet.transpose(cut, x.axes))
-
-    return stage
