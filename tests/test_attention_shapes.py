@@ -99,7 +99,8 @@ def test_models_are_valid_and_differ() -> None:
 
 def computes_the_truth(written: Written, runtime: Runtime) -> list[str]:
     """On which feeds the model itself does not give what its choices say."""
-    given = [feed for feed in feeds(written) if has_truth(written, feed)]
+    # With large scores rounding alone takes a single run far; runs are then judged by each other.
+    given = [feed for feed in feeds(written) if has_truth(written, feed) and not feed.large]
     bad = []
     for feed, (found, *_) in zip(
         given, run(from_proto(written.model), given, runtime), strict=True
