@@ -31,7 +31,7 @@ import graphwright as gw
 from graphwright.frontends.onnx import from_proto
 from graphwright.ir.graph import Graph
 from graphwright.runtime import Runtime
-from graphwright.surveying import Attentions, attentions
+from graphwright.surveying import Attentions
 
 COUNT = 2200
 FOUND = 1630  # of them outright. This number may only rise
@@ -54,7 +54,7 @@ def runtime() -> Runtime:
 
 def surveyed(graph: Graph) -> Attentions:
     """What `graphwright attention` sees."""
-    return attentions(gw.optimize(graph, verify=False).graph)
+    return gw.attentions(graph)
 
 
 def problems(form: Form) -> list[str]:
