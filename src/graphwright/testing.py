@@ -21,7 +21,7 @@ from graphwright.ir.clone import clone
 from graphwright.ir.contracts import Exact
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node, Origin, Value
-from graphwright.ir.ops import return_node
+from graphwright.ir.ops import OPS, return_node
 from graphwright.ir.order import reachable
 from graphwright.ir.parse import parse
 from graphwright.ir.problems import problems
@@ -137,6 +137,9 @@ def can_be_undone(rule: Rule | Sweep, example: Example) -> None:
 LAYOUT = frozenset({"Sizes", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten"})
 """What computes nothing, and is merged with its like."""
 
+FUSED = 100
+"""What an operator counts that does the work of many, so that it may become those, but not stay."""
+
 CHECKS = (
     becomes_after,
     keeps_the_contract,
@@ -190,6 +193,9 @@ def _work(graph: Graph) -> int:
 
 def _operators(node: Node) -> int:
     """How many operators it stands for."""
+    foreign = "::" in node.op and (node.op not in OPS or len(node.inputs) > 1)
+    if foreign or node.op.startswith("Attention@"):
+        return FUSED
     parts = [node]
     if node.op == "Attention":
         parts = reachable([return_node([expansion(node)[1]], [""])])[:-1]
