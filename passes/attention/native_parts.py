@@ -11,20 +11,11 @@ from graphwright.ir.dims import Dim, Sym, atoms_of
 from graphwright.ir.graph import Node, Value
 from graphwright.ir.ops import constant, scalar
 from graphwright.ir.quotients import exact_quotient
-from graphwright.passes.application import AnyNode
 from graphwright.passes.rule import Builder, need
 from graphwright.passes.shapes import dtype_of, shape_of
 
 LOWEST = {"f16": -65504.0, "bf16": -3.3895313892515355e38, "f32": -3.4028234663852886e38}
 LARGEST_MASK = 1 << 22  # bytes of a constant mask that is looked into
-
-
-class NativeNode(AnyNode):
-    """What any of the outputs of an operator that is an attention gives."""
-
-    def __init__(self, *ops: str) -> None:
-        super().__init__(*ops)
-        self.reach = None  # its outputs are replaced one by one, each after another look
 
 
 def padded(node: Node, count: int) -> list[Value | None]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from graphwright.ir.graph import Node, Value
 from graphwright.ir.ops import constant
+from graphwright.passes.application import EachOutput
 from graphwright.passes.attention.native_parts import (
-    NativeNode,
     apart,
     both,
     default_scale,
@@ -37,7 +37,7 @@ FLAT = "q: f32[B, S, 32], k: f32[B, T, 16], v: f32[B, T, 12]"
 
 
 @rule(
-    NativeNode(*NAMES),
+    EachOutput(*NAMES),
     Tolerance(),
     Example(
         GIVEN,
