@@ -202,11 +202,15 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a model file says about itself beside its graph."""
+    """What a model file says about itself beside its graph.
+
+    `calls`: an operator that its opsets lack may be written as the call of a function.
+    """
 
     ir_version: int
     opsets: Mapping[str, int]
     source: object = field(default=None, repr=False)
+    calls: bool = True
 
 
 @dataclass(eq=False, slots=True, repr=False)

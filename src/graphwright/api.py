@@ -10,19 +10,17 @@ from pathlib import Path
 
 from graphwright.backends.onnx import save as save_onnx
 from graphwright.backends.onnx import to_proto
+from graphwright.choosing import pipeline, with_calls
 from graphwright.driver import Check, Log, input_sizes, run_groups
 from graphwright.frontends import onnx as onnx_front
 from graphwright.ir.clone import clone
 from graphwright.ir.const import FileSlice
-from graphwright.ir.contracts import LOSSLESS
 from graphwright.ir.errors import ModelError
 from graphwright.ir.garbage import uncollected
 from graphwright.ir.graph import Graph
-from graphwright.passes.pipelines import DEFAULT, LOWER
 from graphwright.passes.rewrite import Group
-from graphwright.passes.rule import Budget, rules
+from graphwright.passes.rule import Budget
 from graphwright.report import Report, count_operators, summarize
-from graphwright.requests import nearest, read_request
 from graphwright.runtime import Runtime
 from graphwright.verification.data import Data, read_data
 from graphwright.verification.drift import begins, drift
@@ -87,6 +85,7 @@ def optimize(
     skip: Sequence[str] = (),
     data: Data | None = None,
     verify: bool = True,
+    functions: bool = False,
     isolated: bool = False,
     progress: Progress = lambda _: None,
 ) -> Result:
@@ -94,18 +93,38 @@ def optimize(
 
     Each rewrite is checked on this model before it is kept, and the whole in the end, on `data` or
     on made inputs; `verify=False` checks nothing. `apply` names rules to run beside the default
-    ones and `skip` rules not to run. `isolated` runs ONNX Runtime in a child process. Raises
-    ModelError for bad models, names and data; a whole that does not verify is in
+    ones and `skip` rules not to run. `functions` leaves attention as one operator, which is written
+    as a function that the model brings along. `isolated` runs ONNX Runtime in a child process.
+    Raises ModelError for bad models, names and data; a whole that does not verify is in
     `Result.report.ok`.
     """
     before = model if isinstance(model, Graph) else load(model, inline=True)
     groups = pipeline(target, apply, skip)
+    if functions:
+        groups = with_calls(groups, before, target)
+    own = before is not model
+    return rewritten(before, groups, data, verify, isolated, progress, own=own)
+
+
+def rewritten(
+    before: Graph,
+    groups: Sequence[Group],
+    data: Data | None,
+    verify: bool,
+    isolated: bool,
+    progress: Progress,
+    *,
+    own: bool = False,
+    calls: bool = True,
+) -> Result:
+    """What the groups make of a graph, checked; `own` is one that nobody else holds."""
     if data is not None:
         read_data(data, before)  # what does not fit is said at once
     with uncollected(), Runtime(isolated=isolated) as runtime:
-        # Nobody else holds a graph that was loaded here; without a check it need not be kept.
-        graph = before if before is not model and not verify else clone(before)
+        graph = before if own and not verify else clone(before)  # without a check it is not kept
         counted = count_operators(before)
+        if graph.header is not None and not calls:
+            graph.header = replace(graph.header, calls=False)
         budget = budget_for(graph, runtime)
         done = run_groups(graph, groups, budget, _checker(runtime) if verify else None, progress)
         kept, left_out = summarize(done)
@@ -184,38 +203,6 @@ def where_drift_begins(before: Graph, after: Graph, runtime: Runtime) -> str:
         return ""
     how = f", made by {', '.join(step.rules)}" if step.rules else ""
     return f"it begins at '{step.source}' ({step.op}{how}): {step.distance.max_abs:.1e} apart"
-
-
-def pipeline(target: str, apply: Sequence[str], skip: Sequence[str]) -> tuple[Group, ...]:
-    """The groups of rules that run, in order. Raises ModelError for a name that nothing has."""
-    if target not in TARGETS:
-        meant = nearest(target, TARGETS, f"there are {' and '.join(TARGETS)}")
-        raise ModelError(f"there is no target '{target}'; {meant}")
-    known = rules()
-    apply, skip = ([names] if isinstance(names, str) else names for names in (apply, skip))
-    requests = [read_request(text) for text in apply]
-    for name in (*(request.name for request in requests), *skip):
-        if name not in known:
-            meant = nearest(name, known, "see `graphwright rules`")
-            raise ModelError(f"there is no rule '{name}'; {meant}")
-    for request in requests:
-        if not request.is_plain:
-            raise ModelError(f"the rule '{request.name}' takes no knobs, layers or heads")
-    asked = tuple(known[request.name] for request in requests)
-    return (
-        *_without(skip, DEFAULT),
-        *([Group("asked for", asked)] if asked else []),
-        *_without(skip, LOWER[target]),
-    )
-
-
-def _without(skip: Sequence[str], groups: Sequence[Group]) -> tuple[Group, ...]:
-    for group in groups:
-        assert all(isinstance(r.contract, LOSSLESS) for r in group.rules), "a default is lossless"
-    return tuple(replace(g, rules=tuple(r for r in g.rules if r.name not in skip)) for g in groups)
-
-
-TARGETS = tuple(LOWER)
 
 
 def _notes(graph: Graph) -> list[str]:

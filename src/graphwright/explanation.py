@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from inspect import cleandoc
 from textwrap import indent
 
-from graphwright.api import pipeline
+from graphwright.choosing import pipeline
 from graphwright.driver import input_sizes, run_groups
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node, Value

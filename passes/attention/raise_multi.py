@@ -1,4 +1,4 @@
-"""ONNX Runtime's own MultiHeadAttention and Attention become the IR's Attention."""
+"""ONNX Runtime's own MultiHeadAttention becomes the IR's Attention."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from graphwright.passes.rule import Builder, Example, Match, Tolerance, need, ru
 from graphwright.passes.shapes import dtype_of
 
 FILTER = -10000.0  # what is added to the scores of hidden keys where nothing else is said
-MULTI, PACKED = "com.microsoft::MultiHeadAttention", "com.microsoft::Attention"
+MULTI = "com.microsoft::MultiHeadAttention"
 PLAIN = "scale=0.5, cap=0.0, filler=-inf, guard=0, precision=''"
 GIVEN = "q: f32[B, S, 32], k: f32[B, T, 32], v: f32[B, T, 24]"
 SPLIT = """
@@ -71,7 +71,7 @@ def raise_multi_head_attention(m: Match, op: Builder) -> Value:
     Source: the operator's text in ONNX Runtime, and what its CPU kernel computes.
     """
     node = m.node
-    index = _which(node, m.root, 3)
+    index = which(node, m.root, 3)
     q, k, v, bias, hidden, added, past_k, past_v, *cache = padded(node, 10)
     need(not any(cache), "its cache is held in a buffer that is shared")
     assert q is not None
@@ -94,65 +94,10 @@ def raise_multi_head_attention(m: Match, op: Builder) -> Value:
     new, k, v = k, joined(op, past_k, k), joined(op, past_v, v)
     if index:
         return (k, v)[index - 1]
-    return _attended(op, node, (q, k, v), (hidden, added, past_k), new)
+    return attended(op, node, (q, k, v), (hidden, added, past_k), new)
 
 
-@rule(
-    EachOutput(PACKED),
-    Tolerance(),
-    Example(
-        "x: f32[B, S, 10], w: f32[10, 88], b: f32[88]",
-        f'call("{PACKED}", x, w, b, num_heads=4, scale=0.5, qkv_hidden_sizes=(32, 32, 24))',
-        f"""
-        s = x @ w + b
-        q = Slice(s, i64([0]), i64([32]), i64([2]))
-        k = Slice(s, i64([32]), i64([64]), i64([2]))
-        v = Slice(s, i64([64]), i64([88]), i64([2])){SPLIT}
-        y = Attention(q1, k1, v1, {PLAIN})
-        {JOIN}""",
-    ),
-    Example(
-        "x: f32[B, S, 10], w: f32[10, 96], b: f32[96]",
-        f'call("{PACKED}", x, w, b, num_heads=4, do_rotary=1)',
-        because="turns its queries and keys",
-    ),
-)
-def raise_packed_attention(m: Match, op: Builder) -> Value:
-    """Attention(x, [Wq Wk Wv], b)  ->  Attention(q, k, v) of the parts of x [Wq Wk Wv] + b
-
-    x: [B, S, I]; weights: [I, H*D + H*D + H*E]. The cache [2, B, H, P, D] is taken apart,
-    joined, and given back where it is an output.
-    Source: the operator's text in ONNX Runtime, and what its CPU kernel computes.
-    """
-    node = m.node
-    index = _which(node, m.root, 2)
-    x, w, bias, hidden, past, added, length = padded(node, 7)
-    shared = length is not None or number(node, "past_present_share_buffer", 0)
-    need(not shared, "its cache is held in a buffer that is shared")
-    need(not number(node, "do_rotary", 0), "it turns its queries and keys by their positions")
-    heads = int(number(node, "num_heads", 0))
-    need(heads, "its heads are not said")
-    assert x is not None
-    assert w is not None
-    total = dims_of(w, "weights")[1]
-    sizes = node.attrs.get("qkv_hidden_sizes")
-    if not isinstance(sizes, tuple) or not sizes:
-        need(isinstance(total, int) and total % 3 == 0, "the widths of its parts are not known")
-        assert isinstance(total, int)
-        sizes = (total // 3,) * 3
-    product = op.MatMul(x, w)
-    product = product if bias is None else op.Add(product, bias)
-    q, k, v = (apart(op, part, heads) for part in _parts(op, product, sizes))
-    past_k, past_v = (None, None) if past is None else _halves(op, past)
-    need(past is None or is_given(node, 1), "it has a cache and does not give it back")
-    new, k, v = k, joined(op, past_k, k), joined(op, past_v, v)
-    if index:
-        front = [op.Unsqueeze(each, axes=(0,)) for each in (k, v)]
-        return op.Concat(*front, axis=0)
-    return _attended(op, node, (q, k, v), (hidden, added, past_k), new)
-
-
-def _which(node: Node, root: Value, count: int) -> int:
+def which(node: Node, root: Value, count: int) -> int:
     """Which output is to be replaced, where each that is read can be."""
     index = node.outputs.index(root)
     rest = any(v.uses for v in node.outputs[count:])
@@ -166,7 +111,7 @@ def _need_presents(node: Node, past_k: Value | None, past_v: Value | None) -> No
     need(past_k is None or both, "it has a cache and does not give it back")
 
 
-def _attended(
+def attended(
     op: Builder,
     node: Node,
     qkv: tuple[Value, Value, Value],
@@ -237,16 +182,3 @@ def _biased(
             piece = op.Slice(bias, *(constant([n], "i64") for n in (start, end, 0)))
         found.append(op.Add(part, piece))
     return found
-
-
-def _parts(op: Builder, x: Value, sizes: Sequence[object]) -> list[Value]:
-    """Pieces of the last of three axes."""
-    ends = np.cumsum([size for size in sizes if isinstance(size, int)]).tolist()
-    need(len(ends) == 3, "the widths of its parts are not known")
-    bounds = zip([0, *ends], ends, strict=False)
-    return [op.Slice(x, *(constant([n], "i64") for n in (*bound, 2))) for bound in bounds]
-
-
-def _halves(op: Builder, past: Value) -> list[Value]:
-    need(len(dims_of(past, "cache")) == 5, "its cache has not five axes")
-    return [op.Gather(past, constant(i, "i64"), axis=0) for i in (0, 1)]
