@@ -14,7 +14,7 @@ from graphwright.runtime import Runtime
 ATTRS = {"com.microsoft::QuickGelu": {"alpha": 1.25}}
 
 
-@pytest.mark.parametrize("op", sorted(name for name in OPS if "::" in name))
+@pytest.mark.parametrize("op", sorted(n for n, row in OPS.items() if "::" in n and row.numpy))
 def test_the_runtime_and_the_row_agree(op: str) -> None:
     x = Value(TensorType("f32", (3, 40)), name="x")
     attrs = ATTRS.get(op, {})

@@ -70,8 +70,6 @@ def raise_group_query_attention(m: Match, op: Builder) -> Value:
     need((past_k is None) == (past_v is None), "it has a cache of keys alone, or of values")
     k, v = joined(op, past_k, k), joined(op, past_v, v)
     _need_whole(given, k)
-    if index:
-        return (k, v)[index - 1]
     bias, keep = None, None
     if given[10] is not None:
         need_length(given[10], k)
@@ -91,7 +89,8 @@ def raise_group_query_attention(m: Match, op: Builder) -> Value:
         guard=int(keep is not None),
         precision="",
     )
-    return together(op, y)
+    # Each is made whichever is asked for, so that all are refused or none.
+    return (together(op, y), k, v)[index]
 
 
 def _inputs(op: Builder, node: Node) -> tuple[Value, Value, Value]:

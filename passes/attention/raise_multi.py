@@ -92,9 +92,9 @@ def raise_multi_head_attention(m: Match, op: Builder) -> Value:
     k, v = (apart(op, k, heads), apart(op, v, heads)) if flat else (k, v)
     _need_presents(node, past_k, past_v)
     new, k, v = k, joined(op, past_k, k), joined(op, past_v, v)
-    if index:
-        return (k, v)[index - 1]
-    return attended(op, node, (q, k, v), (hidden, added, past_k), new)
+    # Each is made whichever is asked for, so that all are refused or none.
+    y = attended(op, node, (q, k, v), (hidden, added, past_k), new)
+    return (y, k, v)[index]
 
 
 def which(node: Node, root: Value, count: int) -> int:

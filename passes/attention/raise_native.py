@@ -105,8 +105,6 @@ def raise_native_attention(m: Match, op: Builder) -> Value:
     need(given[4] is None or given[6] is None, "it has a cache inside and one outside")
     q, k, v = _inputs(op, node)
     k, v = joined(op, given[4], k), joined(op, given[5], v)
-    if index:
-        return (k, v)[index - 1]
     bias, mask, guard = _masks(op, node, q, k)
     extras = [bias, mask] if mask is not None else [bias] if bias is not None else []
     y = op.Attention(
@@ -120,7 +118,9 @@ def raise_native_attention(m: Match, op: Builder) -> Value:
         guard=guard,
         precision=_precision(node),
     )
-    return y if len(dims_of(node.inputs[0], "queries")) == 4 else together(op, y)
+    # Each is made whichever is asked for, so that all are refused or none.
+    joins = len(dims_of(node.inputs[0], "queries")) == 3
+    return (together(op, y) if joins else y, k, v)[index]
 
 
 def _inputs(op: Builder, node: Node) -> tuple[Value, Value, Value]:

@@ -72,10 +72,9 @@ def raise_packed_attention(m: Match, op: Builder) -> Value:
     past_k, past_v = (None, None) if past is None else _halves(op, past)
     need(past is None or is_given(node, 1), "it has a cache and does not give it back")
     new, k, v = k, joined(op, past_k, k), joined(op, past_v, v)
-    if index:
-        front = [op.Unsqueeze(each, axes=(0,)) for each in (k, v)]
-        return op.Concat(*front, axis=0)
-    return attended(op, node, (q, k, v), (hidden, added, past_k), new)
+    # Both are made whichever is asked for, so that both are refused or none.
+    y = attended(op, node, (q, k, v), (hidden, added, past_k), new)
+    return op.Concat(*(op.Unsqueeze(x, axes=(0,)) for x in (k, v)), axis=0) if index else y
 
 
 def _parts(op: Builder, x: Value, sizes: Sequence[object]) -> list[Value]:
