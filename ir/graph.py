@@ -202,15 +202,12 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a model file says about itself beside its graph.
-
-    `calls`: an operator that its opsets lack may be written as the call of a function.
-    """
+    """What a model file says about itself beside its graph."""
 
     ir_version: int
     opsets: Mapping[str, int]
     source: object = field(default=None, repr=False)
-    calls: bool = True
+    calls: bool = True  # what its opsets lack may be written as calls of functions
 
 
 @dataclass(eq=False, slots=True, repr=False)
@@ -256,8 +253,7 @@ class Graph:
     def walk(self) -> Iterator[tuple[Graph, Node]]:
         """Every node here and in bodies, each with the graph it stands in."""
         for part in self.parts():
-            for node in part.nodes():
-                yield part, node
+            yield from ((part, node) for node in part.nodes())
 
     def replace(self, old: Value, new: Value, keep: Collection[Node] = ()) -> Change:
         """Make the readers of `old`, but those in `keep`, read `new`; let go of what nothing reads.

@@ -74,7 +74,8 @@ def command(
     asked = Request(
         "optimize",
         model,
-        output or model.with_name(f"{model.stem}.opt.onnx"),
+        output,
+        ".opt.onnx",
         data=data,
         shape=shape,
         freeze=freeze,

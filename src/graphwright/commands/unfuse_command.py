@@ -49,7 +49,8 @@ def command(
     asked = Request(
         "unfuse",
         model,
-        output or model.with_name(f"{model.stem}.unfused.onnx"),
+        output,
+        ".unfused.onnx",
         data=data,
         shape=shape,
         verify=not no_verify,

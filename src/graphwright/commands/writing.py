@@ -27,11 +27,15 @@ Rewrite: TypeAlias = "Callable[[Graph, Data | None, Progress], Result]"
 
 @dataclass(frozen=True)
 class Request:
-    """Which model a command, of such a `name`, is to rewrite, and what it is to say of it."""
+    """Which model a command, of such a `name`, is to rewrite, and what it is to say of it.
+
+    Where no `output` is named, that is the model's name with `ending`.
+    """
 
     name: str
     model: Path
-    out: Path
+    output: Path | None
+    ending: str
     data: Path | None = None
     shape: Sequence[str] = ()
     freeze: bool = False
@@ -50,9 +54,10 @@ def rewrite_file(asked: Request, rewrite: Rewrite) -> int:
     """
     from graphwright import api, summary
 
-    model, out, opset = asked.model, asked.out, asked.opset
+    model, opset = asked.model, asked.opset
     if model.is_dir():
         raise ModelError(f"{model} is a folder, and no model")
+    out = asked.output or model.with_name(model.stem + asked.ending)
     if not asked.dry_run:
         _refuse(model, out)
     given = options.data(asked.data)
