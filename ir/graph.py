@@ -185,6 +185,7 @@ class Header:
     opsets: Mapping[str, int]
     source: object = field(default=None, repr=False)
     notes: Mapping[str, str] = field(default_factory=dict)
+    calls: bool = True  # what its opsets lack may be written as calls of functions
 
 
 @dataclass(eq=False, slots=True, repr=False)
@@ -237,8 +238,7 @@ class Graph:
     def walk(self) -> Iterator[tuple[Graph, Node]]:
         """Every node here and in bodies, each with the graph it stands in."""
         for part in self.parts():
-            for node in part.nodes():
-                yield part, node
+            yield from ((part, node) for node in part.nodes())
 
     def replace(self, old: Value, new: Value, keep: Collection[Node] = ()) -> Change:
         """Make the readers of `old`, but those in `keep`, read `new`; let go of what nothing reads.

@@ -54,6 +54,14 @@ class AnyNode(Pattern):
         return list(node.outputs)
 
 
+class EachOutput(AnyNode):
+    """What any of the outputs of a node gives, so that a rule replaces them one after another."""
+
+    def __init__(self, *ops: str) -> None:
+        super().__init__(*ops)
+        self.reach = None  # the node itself is looked at again
+
+
 class Apply(Pattern):
     """An application of operator `op`.
 

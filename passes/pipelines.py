@@ -99,3 +99,19 @@ LOWER: dict[str, tuple[Group, ...]] = {
     ),
 }
 """The groups that follow, by target: `onnx` is for any runtime, `ort` for ONNX Runtime alone."""
+
+RAISE_FUSED = _group(
+    "raise",
+    "raise-native-attention",
+    "raise-multi-head-attention",
+    "raise-packed-attention",
+    "raise-group-query-attention",
+    "raise-gelu",
+    "raise-swish",
+    "raise-matmul",
+    "raise-skip-norm",
+)
+"""What others have fused, as operators that rules speak of."""
+
+UNFUSE: tuple[Group, ...] = (RAISE_FUSED, _group("write out", "lower-attention"), TIDY)
+"""The groups that give a written-out graph back, in place of those of a default run."""

@@ -19,7 +19,9 @@ SHAPES = {MHA: ((2, 5, 12), (2, 4, 7, 3), (2, 4, 7, 3), None, None, (1, 4, 5, 7)
 ROTARY = "com.microsoft::RotaryEmbedding"
 
 
-@pytest.mark.parametrize("op", sorted(name for name in OPS if "::" in name and name != ROTARY))
+@pytest.mark.parametrize(
+    "op", sorted(n for n, row in OPS.items() if "::" in n and row.numpy and n != ROTARY)
+)
 def test_the_runtime_and_the_row_agree(op: str) -> None:
     shapes = SHAPES.get(op, ((3, 40),))
     given = [s and Value(TensorType("f32", s), name=f"x{i}") for i, s in enumerate(shapes)]

@@ -31,7 +31,8 @@ class Model:
     """What the graphs of one model share while it is written.
 
     `own` is the opset that the graphs speak of and `opset` the one that is written. `weights` are
-    kept apart from the message where that is allowed.
+    kept apart from the message where that is allowed. `calls`: functions may be made for operators
+    that the opset lacks.
     """
 
     own: int
@@ -44,6 +45,7 @@ class Model:
     domains: set[str] = field(default_factory=set)
     weights: list[Weight] = field(default_factory=list)
     apart: bool = True
+    calls: bool = True
 
     @property
     def same_opset(self) -> bool:
@@ -53,7 +55,7 @@ class Model:
     @property
     def has_functions(self) -> bool:
         """Whether the model may hold functions of its own."""
-        return self.ir_version >= FUNCTIONS_SINCE
+        return self.calls and self.ir_version >= FUNCTIONS_SINCE
 
     @property
     def constant_nodes(self) -> bool:
@@ -79,7 +81,8 @@ def model_of(graph: Graph, opset: int | None) -> Model:
     ir = header.ir_version
     if target > own:
         ir = max(ir, _ir_version(target))
-    model = Model(own, target, ir, header.source is not None, _size_names(graph))
+    sizes = _size_names(graph)
+    model = Model(own, target, ir, header.source is not None, sizes, calls=header.calls)
     had = [f.source for f in graph.functions.values()]
     for function in had:
         if isinstance(function, onnx.FunctionProto) and function.domain == DOMAIN:

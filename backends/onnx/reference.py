@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from graphwright.backends.onnx.fused import FUSED
 from graphwright.backends.onnx.meanings import MEANINGS
 from graphwright.backends.onnx.single import one_node
 from graphwright.backends.onnx.sizes import read_sizes
@@ -126,6 +127,8 @@ class _Run:
     def _compute(self, node: Node, attrs: Mapping[str, Any]) -> Compute:
         if node.bodies:
             raise ModelError(f"{_label(node)} has bodies, which are not computed in float64")
+        if node.op in FUSED:
+            return FUSED[node.op]
         row = OPS.get(node.op)
         meaning = MEANINGS.get(node.op) or (None if row is None else row.numpy)
         single_output = all(not v.uses for v in node.outputs[1:])

@@ -22,13 +22,17 @@ from graphwright.passes.attention.steps import REGROUPING, STEPS
 
 NATIVE = frozenset(
     {
-        "Attention@23",
-        "Attention@24",
+        "Attention",
         "com.microsoft::Attention",
         "com.microsoft::MultiHeadAttention",
         "com.microsoft::GroupQueryAttention",
     }
 )
+
+
+def is_native(op: str) -> bool:
+    """Whether an operator is an attention: the IR's own, ONNX Runtime's, or ONNX's of any opset."""
+    return op.partition("@")[0] in NATIVE
 
 
 LOOK = 48  # nodes looked at around a softmax that no site was found at
@@ -69,7 +73,7 @@ def survey(graph: Graph) -> Survey:
     for _, node in graph.walk():
         if node.op.partition(":")[0] in ("Softmax",) or node.op.startswith("Softmax@"):
             _sort(node, found, missed, other)
-        elif node.op in NATIVE:
+        elif is_native(node.op):
             found.append(Found(node))
     return Survey(tuple(found), tuple(missed), tuple(other))
 

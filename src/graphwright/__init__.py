@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from graphwright.ir.text import show
     from graphwright.passes.pattern import var
     from graphwright.passes.rule import Example, need, rule
+    from graphwright.unfusing import unfuse
 
 __version__ = "0.1.0"
 
@@ -39,6 +40,7 @@ __all__ = [
     "rule",
     "save",
     "show",
+    "unfuse",
     "var",
     "verify",
 ]
@@ -55,6 +57,7 @@ _HOMES = {
     "ir.text": ("show",),
     "passes.pattern": ("var",),
     "passes.rule": ("Example", "need", "rule"),
+    "unfusing": ("unfuse",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

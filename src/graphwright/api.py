@@ -8,22 +8,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from graphwright.backends.onnx import save as save_onnx
 from graphwright.backends.onnx import to_proto
+from graphwright.choosing import pipeline, with_calls, without
 from graphwright.driver import Check, Log, input_sizes, run_groups
 from graphwright.frontends import onnx as onnx_front
 from graphwright.ir.clone import clone
-from graphwright.ir.contracts import LOSSLESS
 from graphwright.ir.errors import ModelError
 from graphwright.ir.garbage import uncollected
 from graphwright.ir.graph import Graph
-from graphwright.passes.pipelines import DEFAULT, LOWER, SIMPLIFY
+from graphwright.passes.pipelines import SIMPLIFY
 from graphwright.passes.rewrite import Group
-from graphwright.passes.rule import Budget, rules
+from graphwright.passes.rule import Budget
 from graphwright.report import Report, count_operators, summarize
-from graphwright.requests import nearest, read_request
 from graphwright.runtime import Runtime
 from graphwright.surveying import Attentions
 from graphwright.surveying import attentions as survey_attentions
@@ -95,6 +94,7 @@ def optimize(
     data: Data | None = None,
     verify: bool = True,
     tune: bool = False,
+    functions: bool = False,
     isolated: bool = False,
     progress: Progress = lambda _: None,
 ) -> Result:
@@ -103,24 +103,47 @@ def optimize(
     Each rewrite is checked on this model before it is kept, and the whole in the end, on `data` or
     on made inputs; `verify=False` checks nothing. `apply` names rules to run beside the default
     ones and `skip` rules not to run; `tune` measures what each lowering is worth here and leaves
-    out what is slower. `isolated` runs ONNX Runtime in a child process. Raises
-    ModelError for bad models, names and data; a whole that does not verify is in
-    `Result.report.ok`.
+    out what is slower. `functions` leaves attention as one operator, which is written as a function
+    that the model brings along. `isolated` runs ONNX Runtime in a child process. Raises ModelError
+    for bad models, names and data; a whole that does not verify is in `Result.report.ok`.
     """
     before = model if isinstance(model, Graph) else load(model, inline=True)
     groups, lowering = pipeline(target, apply, skip)
+    if functions:
+        lowering = with_calls(lowering, before, target)
+    own = before is not model
+    return rewritten(
+        before, groups, data, verify, isolated, progress, lowering=lowering, tune=tune, own=own
+    )
+
+
+def rewritten(
+    before: Graph,
+    groups: Sequence[Group],
+    data: Data | None,
+    verify: bool,
+    isolated: bool,
+    progress: Progress,
+    *,
+    lowering: Sequence[Group] = (),
+    tune: bool = False,
+    own: bool = False,
+    calls: bool = True,
+) -> Result:
+    """What the groups make of a graph, checked; `own` is one that nobody else holds."""
     if data is not None:
         read_data(data, before)  # what does not fit is said at once
     with uncollected(), Runtime(isolated=isolated) as runtime:
-        # Nobody else holds a graph that was loaded here; without a check it need not be kept.
-        graph = before if before is not model and not verify else clone(before)
+        graph = before if own and not verify else clone(before)  # without a check it is not kept
         counted = count_operators(before)
+        if graph.header is not None and not calls:
+            graph.header = replace(graph.header, calls=False)
         budget = budget_for(graph, runtime)
         check = _checker(runtime) if verify else None
         done = run_groups(graph, groups, budget, check, progress)
         measured = _tuned(graph, lowering, runtime, data, progress) if tune else ()
         slower = [each.rule for each in measured if not each.kept]
-        lowered = run_groups(graph, _without(slower, lowering), budget, check, progress)
+        lowered = run_groups(graph, without(slower, lowering), budget, check, progress)
         done = Log(done.kept + lowered.kept, done.left_out + lowered.left_out)
         kept, left_out = summarize(done)
         report = Report(counted, count_operators(graph), kept, left_out, measured=measured)
@@ -156,13 +179,13 @@ def _tuned(
     return found
 
 
-def attentions(model: Graph | str | os.PathLike[str]) -> Attentions:
+def attentions(model: Graph | str | os.PathLike[str], *, isolated: bool = False) -> Attentions:
     """The attentions of a model, and why every other softmax is none; the graph is left as it is.
 
-    Raises ModelError for bad models.
+    `isolated` runs ONNX Runtime in a child process. Raises ModelError for bad models.
     """
     graph = clone(model) if isinstance(model, Graph) else load(model, inline=True)
-    with uncollected(), Runtime() as runtime:
+    with uncollected(), Runtime(isolated=isolated) as runtime:
         budget = budget_for(graph, runtime)
         run_groups(graph, SIMPLIFY, budget, None)
         return survey_attentions(graph, budget)
@@ -226,42 +249,6 @@ def where_drift_begins(before: Graph, after: Graph, runtime: Runtime) -> str:
         return ""
     how = f", made by {', '.join(step.rules)}" if step.rules else ""
     return f"it begins at '{step.source}' ({step.op}{how}): {step.distance.max_abs:.1e} apart"
-
-
-Groups: TypeAlias = tuple[Group, ...]
-
-
-def pipeline(target: str, apply: Sequence[str], skip: Sequence[str]) -> tuple[Groups, Groups]:
-    """The groups of rules that run, in order, and those that lower what comes of them.
-
-    Raises ModelError for a name that nothing has.
-    """
-    if target not in TARGETS:
-        meant = nearest(target, TARGETS, f"there are {' and '.join(TARGETS)}")
-        raise ModelError(f"there is no target '{target}'; {meant}")
-    known = rules()
-    apply, skip = ([names] if isinstance(names, str) else names for names in (apply, skip))
-    requests = [read_request(text) for text in apply]
-    for name in (*(request.name for request in requests), *skip):
-        if name not in known:
-            meant = nearest(name, known, "see `graphwright rules`")
-            raise ModelError(f"there is no rule '{name}'; {meant}")
-    for request in requests:
-        if not request.is_plain:
-            raise ModelError(f"the rule '{request.name}' takes no knobs, layers or heads")
-    asked = tuple(known[request.name] for request in requests)
-    first = _without(skip, DEFAULT)
-    asked_for = (Group("asked for", asked),) if asked else ()
-    return (*first, *asked_for), _without(skip, LOWER[target])
-
-
-def _without(skip: Sequence[str], groups: Sequence[Group]) -> tuple[Group, ...]:
-    for group in groups:
-        assert all(isinstance(r.contract, LOSSLESS) for r in group.rules), "a default is lossless"
-    return tuple(replace(g, rules=tuple(r for r in g.rules if r.name not in skip)) for g in groups)
-
-
-TARGETS = tuple(LOWER)
 
 
 def _notes(graph: Graph) -> list[str]:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from graphwright.api import Progress, budget_for, load, pipeline
+from graphwright.api import Progress, budget_for, load
+from graphwright.choosing import pipeline
 from graphwright.driver import fragment, run_groups
 from graphwright.ir.clone import clone
 from graphwright.ir.errors import ModelError

@@ -14,6 +14,7 @@ from graphwright.requests import nearest
 
 COMMANDS = {
     "optimize": "Rewrite a model so that it computes the same faster, and check that it does.",
+    "unfuse": "Write functions and fused operators out, and check that nothing changes.",
     "diff": "Say how two models differ.",
     "verify": "Say whether two models are the same function.",
     "attention": "List a model's attentions, and say why other softmaxes are none.",
@@ -94,7 +95,8 @@ def run(command: click.Command, name: str, args: Sequence[str] | None = None) ->
     except ModelError as error:
         return _trouble(name, str(error))
     except (click.Abort, KeyboardInterrupt):
-        writes = name == "optimize" or (args or sys.argv[1:])[:1] == ["optimize"]
+        called = (args or sys.argv[1:])[:1]
+        writes = name == "optimize" or called in (["optimize"], ["unfuse"])
         return _trouble(name, "interrupted" + "; nothing was written" * writes, 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -14,7 +14,7 @@ from graphwright.ir.dims import Dim
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.renaming import one_name_each
-from graphwright.ir.types import TensorType
+from graphwright.native_rows import mask_of, native_fields
 from graphwright.passes.attention.describe import Program, program
 from graphwright.passes.attention.factors import leaves
 from graphwright.passes.attention.raise_attention import raise_attention
@@ -115,7 +115,7 @@ def _path(node: Node) -> str:
 
 def _row(id_: str, found: Found, graph: Graph, feed: Mapping[str, Any] | None) -> Row:
     if found.site is None or found.roles is None:
-        return _native(id_, found.node)
+        return _native(id_, found.node, graph, feed)
     site, roles, done = found.site, found.roles, program(found.site)
     causal, window = _pattern(done, roles, graph, feed)
     return Row(
@@ -138,20 +138,16 @@ def _row(id_: str, found: Found, graph: Graph, feed: Mapping[str, Any] | None) -
     )
 
 
-def _native(id_: str, node: Node) -> Row:
-    q, heads = node.inputs[0], node.attrs.get("q_num_heads", node.attrs.get("num_heads"))
-    shape = q.type.shape if q is not None and isinstance(q.type, TensorType) else None
-    if heads is None and shape is not None and len(shape) == 4:
-        heads = shape[1]
-    scale = node.attrs.get("scale")
-    return Row(
-        id_,
-        _path(node),
-        node.op,
-        heads=heads if isinstance(heads, int) else None,
-        scale=scale if isinstance(scale, float) else None,
-        causal=bool(node.attrs.get("is_causal", node.attrs.get("unidirectional", 0))),
-    )
+def _native(id_: str, node: Node, graph: Graph, feed: Mapping[str, Any] | None) -> Row:
+    fields, mask = native_fields(node), mask_of(node)
+    if mask is not None and not fields.get("causal"):
+        seen = None if feed is None else _computed(mask, graph, feed)
+        fields["causal"] = fields["window"] = None
+        if seen is not None and seen.ndim > 1 and min(seen.shape[-2:]) > 1:
+            seen = seen if seen.dtype == bool else seen > SEEN
+            pattern = _triangle(seen.reshape(-1, *seen.shape[-2:])[0])
+            fields["causal"], fields["window"] = pattern
+    return Row(id_, _path(node), node.op, **fields)
 
 
 def _size(dim: Dim) -> int | str:

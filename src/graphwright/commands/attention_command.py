@@ -25,7 +25,7 @@ def command(model: Path, freeze: bool, as_json: bool) -> int:
     """
     from graphwright.api import attentions, load
 
-    found = attentions(load(model, inline=True, freeze=freeze))
+    found = attentions(load(model, inline=True, freeze=freeze), isolated=True)
     if as_json:
         click.echo(json.dumps(found.as_json(), indent=2))
     else:

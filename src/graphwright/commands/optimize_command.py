@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from graphwright.commands import options
-from graphwright.ir.errors import ModelError
+from graphwright.commands.writing import Progress, Request, rewrite_file
 from graphwright.requests import FORM
+
+if TYPE_CHECKING:
+    from graphwright.api import Result
+    from graphwright.ir.graph import Graph
+    from graphwright.verification.data import Data
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,6 +27,7 @@ from graphwright.requests import FORM
 @click.option("--skip", multiple=True, metavar="RULE", help="Leave this rule out.")
 @click.option("--shape", multiple=True, metavar="INPUT=1x128", help=options.SHAPE_HELP)
 @click.option("--tune", is_flag=True, help="Measure lowerings here; leave out what is slower.")
+@click.option("--functions", is_flag=True, help=options.FUNCTIONS_HELP)
 @click.option("--freeze", is_flag=True, help="Make constants of weights that are also inputs.")
 @click.option("--no-verify", is_flag=True, help="Check nothing.")
 @click.option("--dry-run", is_flag=True, help="Write nothing.")
@@ -42,6 +45,7 @@ def command(
     skip: tuple[str, ...],
     shape: tuple[str, ...],
     tune: bool,
+    functions: bool,
     freeze: bool,
     no_verify: bool,
     dry_run: bool,
@@ -53,21 +57,11 @@ def command(
 
     Exit status: 0 written; 1 the whole did not verify and nothing was written; 2 bad input.
     """
-    from graphwright import api, summary
-    from graphwright.weights import weight_files
 
-    if model.is_dir():
-        raise ModelError(f"{model} is a folder, and no model")
-    out = output or model.with_name(f"{model.stem}.opt.onnx")
-    if not dry_run:
-        _refuse(model, out)
-    given = options.data(data)
-    before = api.load(model, inline=True, freeze=freeze, shapes=options.shapes(shape))
-    _refuse_to_lose(out, weight_files(before) | {data or model})
-    if opset is not None:
-        api.check_opset(before, opset)
-    with summary.progress(quiet or as_json) as progress:
-        result = api.optimize(
+    def rewrite(before: Graph, given: Data | None, progress: Progress) -> Result:
+        from graphwright.api import optimize
+
+        return optimize(
             before,
             target=target,
             apply=apply,
@@ -75,45 +69,24 @@ def command(
             data=given,
             verify=not no_verify,
             tune=tune,
+            functions=functions,
             isolated=True,
             progress=progress,
         )
-        report = result.report
-        report.bytes_before = model.stat().st_size
-        if report.ok and not dry_run:
-            progress("writing")
-            api.save(result.graph, out, opset=opset)
-            report.written, report.bytes_after = str(out), out.stat().st_size
-    report.runs_on = summary.runs_on(result.graph, opset)
-    if report.verified is None and not no_verify:
-        report.runs_on += "; it was not run here"
-    if as_json:
-        found = {**report.as_json(), "attention": api.attentions(before).as_json()}
-        json.dump(found, sys.stdout, indent=2)
-        sys.stdout.write("\n")
-    elif not quiet:
-        with suppress(SystemExit):  # rich leaves where nobody reads on; the model was written
-            summary.show(report, verbose, result.log)
-    for line in [] if as_json else summary.warnings(report):
-        click.echo(f"optimize: {line}", err=True)
-    return 0 if report.ok else 1
 
-
-def _refuse_to_lose(out: Path, read: set[Path]) -> None:
-    """Never write over what was read: the model's weights, or the data."""
-    for path in (out, Path(f"{out}.data")):
-        if any(path.exists() and each.exists() and path.samefile(each) for each in read):
-            raise ModelError(f"{path} is read here; choose another place to write to")
-
-
-def _refuse(model: Path, out: Path) -> None:
-    """Say at once what would be in the way of writing, and not after all the work."""
-    folder = out.absolute().parent
-    if out.exists() and model.exists() and out.samefile(model):
-        raise ModelError(f"{out} is the model itself; choose another place to write to")
-    if out.is_dir():
-        raise ModelError(f"{out} is a folder; name a file to write to")
-    if not folder.is_dir():
-        raise ModelError(f"{out} cannot be written: there is no folder {folder}")
-    if not os.access(folder, os.W_OK):
-        raise ModelError(f"{out} cannot be written: the folder {folder} is read-only")
+    asked = Request(
+        "optimize",
+        model,
+        output,
+        ".opt.onnx",
+        data=data,
+        shape=shape,
+        freeze=freeze,
+        opset=opset,
+        verify=not no_verify,
+        dry_run=dry_run,
+        as_json=as_json,
+        quiet=quiet,
+        verbose=verbose,
+    )
+    return rewrite_file(asked, rewrite)

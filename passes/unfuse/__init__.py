@@ -1,0 +1,1 @@
+"""Rules that bring ONNX Runtime's own operators to those of ONNX."""

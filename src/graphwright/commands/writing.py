@@ -1,0 +1,118 @@
+"""What the commands that write a model have in common: refuse early, rewrite, write, and report."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import click
+
+from graphwright.commands import options
+from graphwright.ir.errors import ModelError
+
+if TYPE_CHECKING:
+    from graphwright.api import Result
+    from graphwright.ir.graph import Graph
+    from graphwright.verification.data import Data
+
+Progress: TypeAlias = "Callable[[str], None]"
+Rewrite: TypeAlias = "Callable[[Graph, Data | None, Progress], Result]"
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which model a command, of such a `name`, is to rewrite, and what it is to say of it.
+
+    Where no `output` is named, that is the model's name with `ending`.
+    """
+
+    name: str
+    model: Path
+    output: Path | None
+    ending: str
+    data: Path | None = None
+    shape: Sequence[str] = ()
+    freeze: bool = False
+    opset: int | None = None
+    verify: bool = True
+    dry_run: bool = False
+    as_json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+
+def rewrite_file(asked: Request, rewrite: Rewrite) -> int:
+    """Rewrite a model, write it where it verifies, say what was done; the exit status.
+
+    Raises ModelError and OSError for what is bad, before all the work where that can be told.
+    """
+    from graphwright import api, summary
+    from graphwright.weights import weight_files
+
+    model, opset = asked.model, asked.opset
+    if model.is_dir():
+        raise ModelError(f"{model} is a folder, and no model")
+    out = asked.output or model.with_name(model.stem + asked.ending)
+    if not asked.dry_run:
+        _refuse(model, out)
+    given = options.data(asked.data)
+    shapes = options.shapes(asked.shape)
+    before = api.load(model, inline=True, freeze=asked.freeze, shapes=shapes)
+    _refuse_to_lose(out, weight_files(before) | {asked.data or model})
+    if opset is not None:
+        api.check_opset(before, opset)
+    with summary.progress(asked.quiet or asked.as_json) as progress:
+        result = rewrite(before, given, progress)
+        report = result.report
+        report.bytes_before = model.stat().st_size
+        if report.ok and not asked.dry_run:
+            progress("writing")
+            api.save(result.graph, out, opset=opset)
+            report.written, report.bytes_after = str(out), out.stat().st_size
+    report.runs_on = summary.runs_on(result.graph, opset)
+    if report.verified is None and asked.verify:
+        report.runs_on += "; it was not run here"
+    _say(asked, result, before)
+    return 0 if report.ok else 1
+
+
+def _say(asked: Request, result: Result, before: Graph) -> None:
+    from graphwright import api, summary
+
+    report = result.report
+    if asked.as_json:
+        found = {**report.as_json(), "attention": api.attentions(before, isolated=True).as_json()}
+        json.dump(found, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+        return
+    if not asked.quiet:
+        with suppress(SystemExit):  # rich leaves where nobody reads on; the model was written
+            summary.show(report, asked.verbose, result.log)
+    for line in summary.warnings(report):
+        click.echo(f"{asked.name}: {line}", err=True)
+
+
+def _refuse_to_lose(out: Path, read: set[Path]) -> None:
+    """Never write over what was read: the model's weights, or the data."""
+    for path in (out, Path(f"{out}.data")):
+        if any(path.exists() and each.exists() and path.samefile(each) for each in read):
+            raise ModelError(f"{path} is read here; choose another place to write to")
+
+
+def _refuse(model: Path, out: Path) -> None:
+    """Say at once what would be in the way of writing, and not after all the work."""
+    folder = out.absolute().parent
+    if out.exists() and model.exists() and out.samefile(model):
+        raise ModelError(f"{out} is the model itself; choose another place to write to")
+    if out.is_dir():
+        raise ModelError(f"{out} is a folder; name a file to write to")
+    if not folder.is_dir():
+        raise ModelError(f"{out} cannot be written: there is no folder {folder}")
+    if not os.access(folder, os.W_OK):
+        raise ModelError(f"{out} cannot be written: the folder {folder} is read-only")
