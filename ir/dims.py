@@ -160,10 +160,14 @@ def _written_floor(floor: Floor, name: Callable[[str], str]) -> str:
 
 def product(dims: Iterable[Dim]) -> Dim:
     """The product of sizes; 1 of none."""
-    total: Dim = 1
+    number = 1
+    rest: Dim | None = None
     for dim in dims:
-        total = total * dim
-    return total
+        if isinstance(dim, int):
+            number *= dim
+        else:
+            rest = dim if rest is None else rest * dim
+    return number if rest is None else rest if number == 1 else rest * number
 
 
 def atoms_of(dim: Dim) -> set[str]:

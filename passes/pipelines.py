@@ -47,7 +47,11 @@ SIMPLIFY: tuple[Group, ...] = (
 )
 """What brings the many spellings of a thing to one."""
 
-DEFAULT: tuple[Group, ...] = (*SIMPLIFY, _group("attention", "raise-attention"))
+DEFAULT: tuple[Group, ...] = (
+    *SIMPLIFY,
+    _group("attention", "raise-attention"),
+    _group("biases", "drop-open-mask", "drop-key-bias", "move-value-bias"),
+)
 """The groups of a default run, each to its fixed point; every rule in it is lossless."""
 
 LINEAR = _group("linear", "fuse-linear")
@@ -65,9 +69,16 @@ TIDY = _group(
 """What lowering leaves to be merged with what stood there."""
 
 LOWER: dict[str, tuple[Group, ...]] = {
-    "onnx": (_group("lower", "lower-attention"), TIDY),
+    "onnx": (_group("lower", "lower-attention-onnx", "lower-attention"), TIDY),
     "ort": (
-        _group("lower", "lower-gelu", "lower-swish", "lower-attention-ort", "lower-attention"),
+        _group(
+            "lower",
+            "lower-gelu",
+            "lower-swish",
+            "lower-attention-ort",
+            "lower-attention-onnx",
+            "lower-attention",
+        ),
         TIDY,
     ),
 }

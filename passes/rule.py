@@ -19,6 +19,7 @@ from graphwright.ir.graph import Attr, Graph, Node, Origin, Value
 from graphwright.ir.ops import node_of
 from graphwright.ir.types import NUMPY, TensorType
 from graphwright.passes.application import AnyNode
+from graphwright.passes.example import Example
 from graphwright.passes.pattern import Pattern, count_uses
 
 __all__ = ["Approximate", "Exact", "Example", "Tolerance", "need", "rule"]
@@ -163,21 +164,6 @@ class Budget:
             return False
         self.spare -= growth
         return True
-
-
-@dataclass(frozen=True)
-class Example:
-    """Of these inputs `before` becomes `after`, or stays `because` of words in the refusal."""
-
-    given: str
-    before: str
-    after: str = ""
-    because: str = ""
-
-    def text(self, body: str) -> str:
-        """The example as a graph's text."""
-        *lines, last = dedent(body).strip().splitlines()
-        return "\n    ".join([f"def example({self.given}):", *lines, f"return {last}"])
 
 
 @dataclass(frozen=True, eq=False)

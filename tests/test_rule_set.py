@@ -35,8 +35,8 @@ def runtime() -> Runtime:
     return Runtime(isolated=False)
 
 
-def run(graph: Graph, groups: tuple[Group, ...], runtime: Runtime) -> set[str]:
-    budget = Budget(runtime.compute, sizes=input_sizes(graph))
+def run(graph: Graph, groups: tuple[Group, ...], runtime: Runtime, opset: int) -> set[str]:
+    budget = Budget(runtime.compute, sizes=input_sizes(graph), opset=opset)
     return {done.rule for group in groups for done in rewrite(graph, group, budget)}
 
 
@@ -94,7 +94,7 @@ def test_what_comes_out_is_left_alone(rule: Any_, example: Example, runtime: Run
     graph = parse(example.text(example.after))
     before = show(graph)
     group = GROUPS.get(rule.name, Group("asked for", (rule,)))
-    done = run(graph, (group,), runtime)
+    done = run(graph, (group,), runtime, example.opset)
     assert not done, f"{sorted(done)} make of\n{before}\nthis:\n{show(graph)}"
 
 
@@ -106,5 +106,6 @@ def test_a_rule_fires_within_the_whole(rule: Any_, runtime: Runtime) -> None:
     fired = set()
     for example in rule.examples:
         if example.after:
-            fired |= run(parse(example.text(example.before)), groups, runtime)
+            graph = parse(example.text(example.before))
+            fired |= run(graph, groups, runtime, example.opset)
     assert rule.name in fired, f"{rule.name} never comes to it: {sorted(fired)} do"

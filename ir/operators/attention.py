@@ -103,7 +103,9 @@ def written_out(
         q = make("Mul", q, scale / (cap or 1.0))
     rank = len(_shape(q))
     keys = make("Transpose", k, perm=(*range(rank - 2), rank - 1, rank - 2))
-    s = _heads(make, make("MatMul", _heads(make, q, shared), keys), heads)
+    s = make("MatMul", _heads(make, q, shared), keys)
+    if bias is not None or mask is not None or sink is not None:
+        s = _heads(make, s, heads)
     s = _scores(make, s, bias, cap, precision)
     if mask is not None:
         s = make("Where", mask, s, filler)

@@ -13,9 +13,10 @@ from typing import TypeAlias
 
 from graphwright.ir.dims import Dim, product
 from graphwright.ir.quotients import exact_quotient
+from graphwright.passes.rule import NoMatch
 
 
-class Unprovable(Exception):
+class Unprovable(NoMatch):
     """What a step cannot prove: the walk stops there, and nothing is guessed."""
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from graphwright.ir.dims import Dim
-from graphwright.ir.graph import Value
+from graphwright.ir.graph import Node, Value
 from graphwright.ir.ops import constant
 from graphwright.passes.attention.factors import Factor, Unprovable, View, all_leaves, leaves, size
-from graphwright.passes.attention.steps import scaled, step_back
+from graphwright.passes.attention.steps import STEPS, scaled, step_back
 from graphwright.passes.rule import Builder, need
 from graphwright.passes.shapes import reshape, shape_of
+
+LOOK = 8
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,18 @@ def nearest_source(value: Value, view: View, *, scales: bool = False) -> Laid:
         if any(leaf.index is not None or leaf.segment for leaf in all_leaves(moved)):
             return Laid(value, view, scale)
         value, view = before, moved
+
+
+def node_behind(value: Value | None, ops: Collection[str]) -> Node | None:
+    """What of `ops` gives `value`, but for its layout: a quick look, without any axes."""
+    for _ in range(LOOK):
+        node = None if value is None else value.producer
+        if node is None or node.op in ops:
+            return node
+        if node.op not in STEPS:
+            return None
+        value = node.inputs[0]
+    return None
 
 
 def arranged(op: Builder, value: Value, view: View, axes: Sequence[Iterable[Factor]]) -> Value:

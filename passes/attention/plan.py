@@ -11,7 +11,6 @@ from graphwright.passes.attention.formula import Formula, Term, formula, precisi
 from graphwright.passes.attention.layout import Laid, nearest_source
 from graphwright.passes.attention.roles import Roles, roles
 from graphwright.passes.attention.search import Site, contracts, sites
-from graphwright.passes.pattern import Env, Memo, Pattern
 from graphwright.passes.rule import NoMatch, need
 
 CONTRACTIONS = frozenset({"MatMul", "Einsum", "Gemm", "com.microsoft::FusedMatMul"})
@@ -42,7 +41,7 @@ class Plan:
 
 
 def plan(site: Site) -> Plan:
-    """How a site becomes one operator. Raises NoMatch or Unprovable with the reason."""
+    """How a site becomes one operator. Raises NoMatch with the reason."""
     found = roles(site)
     q = nearest_source(site.q.operand, site.q.laid, scales=True)
     k = nearest_source(site.k.operand, site.k.laid, scales=True)
@@ -84,39 +83,28 @@ def _grouped(batch: tuple[Factor, ...], views: list[View]) -> list[list[Factor]]
     return groups or [[]]
 
 
-class AttentionPattern(Pattern):
-    """The product of weights and values of an attention: `m.plan`, or `m.why` there is none."""
-
-    anchors = CONTRACTIONS
-    depth = 1
-    reach = None
-
-    def may(self, value: Value) -> bool:
-        """Whether a softmax lies behind it."""
-        return value.producer is not None and bool(_softmaxes(value.producer))
-
-    def climb(self, node: Node, memo: Memo) -> list[Value]:
-        """What the node gives, if a softmax lies behind it."""
-        return [node.outputs[0]] if _softmaxes(node) else []
-
-    def fits(self, value: Value, env: Env) -> Iterator[Env]:
-        """Every reading of the value as an attention."""
-        node = value.producer
-        for softmax in () if node is None else _softmaxes(node):
-            try:
-                for site in sites(softmax):
-                    if site.values is node:
-                        yield {**env, **_reading(site)}
-            except Unprovable:
-                continue
+def plans(node: Node) -> Iterator[tuple[Plan | str, list[Value]]]:
+    """Every reading of what a product gives as an attention; in words where one has no plan."""
+    for softmax in _softmaxes(node):
+        try:
+            for site in sites(softmax):
+                if site.values is node:
+                    yield _reading(site)
+        except Unprovable:
+            continue
 
 
-def _reading(site: Site) -> Env:
+def _reading(site: Site) -> tuple[Plan | str, list[Value]]:
     try:
         found = plan(site)
-    except (NoMatch, Unprovable) as reason:
-        return {"why": str(reason)}
-    return {"plan": found, **{("leaf", i): v for i, v in enumerate(found.operands())}}
+    except NoMatch as reason:
+        return str(reason), [v for v in site.values.inputs if v is not None]
+    return found, list(found.operands())
+
+
+def has_weights(node: Node) -> bool:
+    """Whether a softmax may give what a product reads."""
+    return bool(_softmaxes(node))
 
 
 def _softmaxes(node: Node) -> list[Node]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from graphwright.ir.graph import Node, Value
-from graphwright.passes.attention.factors import Factor, Unprovable, all_leaves
+from graphwright.passes.attention.factors import Factor, all_leaves
 from graphwright.passes.attention.formula import Term
 from graphwright.passes.attention.layout import arranged
-from graphwright.passes.attention.plan import AttentionPattern, Plan
+from graphwright.passes.attention.plan import CONTRACTIONS, Plan, has_weights, plans
 from graphwright.passes.attention.roles import count
+from graphwright.passes.looking import Looking
 from graphwright.passes.rule import Builder, Example, Match, NoMatch, Tolerance, need, rule
 
 GIVEN = "q: f32[B, 4, S, 8], k: f32[B, 4, T, 8], v: f32[B, 4, T, 6]"
@@ -17,7 +18,7 @@ PLAIN = "cap=0.0, filler=f32(-inf), guard=0, precision=''"
 
 
 @rule(
-    AttentionPattern(),
+    Looking(plans, *CONTRACTIONS, when=has_weights),
     Tolerance(),
     Example(
         GIVEN,
@@ -52,16 +53,10 @@ def raise_attention(m: Match, op: Builder) -> Value:
     after is executed on named axes, so that its spelling does not matter.
     Source: Vaswani et al. 2017, "Attention Is All You Need", arXiv:1706.03762, equation 1.
     """
-    need(m.why is None, m.why or "")
-    plan: Plan = m.plan
+    if isinstance(m.found, str):
+        raise NoMatch(m.found)
+    plan: Plan = m.found
     _need_unread(plan, m.nodes())
-    try:
-        return _raised(plan, op)
-    except Unprovable as reason:
-        raise NoMatch(str(reason)) from None
-
-
-def _raised(plan: Plan, op: Builder) -> Value:
     found, roles = plan.formula, plan.roles
     heads = (*roles.heads, *roles.groups)
     need(not roles.groups or isinstance(count(heads), int), "its heads are counted at run time")

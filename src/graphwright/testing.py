@@ -20,7 +20,7 @@ from graphwright.driver import input_sizes
 from graphwright.ir.clone import clone
 from graphwright.ir.contracts import Exact
 from graphwright.ir.errors import ModelError
-from graphwright.ir.graph import Graph, Node, Origin, Value
+from graphwright.ir.graph import Graph, Header, Node, Origin, Value
 from graphwright.ir.ops import return_node
 from graphwright.ir.order import reachable
 from graphwright.ir.parse import parse
@@ -65,16 +65,16 @@ def cases(chosen: Iterable[Rule | Sweep] | None = None) -> list[Case]:
 
 def becomes_after(rule: Rule | Sweep, example: Example) -> None:
     """The example becomes what it says, and the graph stays sound."""
-    graph = _graph(example.text(example.before))
+    graph = _graph(example, example.before)
     assert _applied(rule, graph), f"{rule.name} leaves this alone:\n{show(graph)}"
-    wanted = _graph(example.text(example.after))
+    wanted = _graph(example, example.after)
     assert same(graph, wanted), f"{rule.name} gives\n{show(graph)}\nand not\n{show(wanted)}"
     _assert_sound(rule, graph)
 
 
 def refuses(rule: Rule | Sweep, example: Example) -> None:
     """The example stays what it is, and for the reason given."""
-    graph = _graph(example.text(example.before))
+    graph = _graph(example, example.before)
     text = show(graph)
     said = _refusals(rule, graph)
     assert not _applied(rule, graph), f"{rule.name} makes of\n{text}\nthis:\n{show(graph)}"
@@ -86,7 +86,7 @@ def refuses(rule: Rule | Sweep, example: Example) -> None:
 
 def keeps_the_contract(rule: Rule | Sweep, example: Example) -> None:
     """Before and after are the same function, in float64 or, if exact, to the bit."""
-    before = _graph(example.text(example.before))
+    before = _graph(example, example.before)
     after = clone(before)
     _applied(rule, after)
     _assert_equal(rule, before, after, "as the example stands")
@@ -94,7 +94,7 @@ def keeps_the_contract(rule: Rule | Sweep, example: Example) -> None:
 
 def fires_however_operands_stand(rule: Rule | Sweep, example: Example) -> None:
     """Operands that commute may be in any order."""
-    for each in swapped(_graph(example.text(example.before))):
+    for each in swapped(_graph(example, example.before)):
         after = clone(each.graph)
         assert _applied(rule, after), f"{rule.name} misses, {each.what}:\n{show(each.graph)}"
         _assert_equal(rule, each.graph, after, each.what)
@@ -102,7 +102,7 @@ def fires_however_operands_stand(rule: Rule | Sweep, example: Example) -> None:
 
 def leaves_almost_equal_graphs_alone(rule: Rule | Sweep, example: Example) -> None:
     """What is almost the example is refused, or stays the same function; no work is done twice."""
-    for each in mutants(_graph(example.text(example.before))):
+    for each in mutants(_graph(example, example.before)):
         after = clone(each.graph)
         if _applied(rule, after):
             _assert_sound(rule, after)
@@ -114,7 +114,7 @@ def leaves_almost_equal_graphs_alone(rule: Rule | Sweep, example: Example) -> No
 
 def notes_where_nodes_are_from(rule: Rule | Sweep, example: Example) -> None:
     """What a rule makes names the rule, and the nodes that it was made of."""
-    graph = _graph(example.text(example.before))
+    graph = _graph(example, example.before)
     for application in _applied(rule, graph):
         for node in application.made if isinstance(rule, Rule) else ():
             assert rule.name in node.origin.rules, f"{node.op} does not say it is by {rule.name}"
@@ -123,7 +123,7 @@ def notes_where_nodes_are_from(rule: Rule | Sweep, example: Example) -> None:
 
 def can_be_undone(rule: Rule | Sweep, example: Example) -> None:
     """Undoing gives the text there was; and the text of what was made can be read back."""
-    graph = _graph(example.text(example.before))
+    graph = _graph(example, example.before)
     text = show(graph)
     done = _applied(rule, graph)
     made = show(graph)
@@ -147,8 +147,10 @@ CHECKS = (
 )
 
 
-def _graph(text: str) -> Graph:
-    graph = parse(text)
+def _graph(example: Example, body: str) -> Graph:
+    graph = parse(example.text(body))
+    if example.opset:
+        graph.header = Header(10, {"": example.opset})
     for index, node in enumerate(graph.nodes()):
         node.origin = Origin((f"n{index}",))
     return graph
@@ -160,7 +162,8 @@ def _runtime() -> Runtime:
 
 
 def _budget(graph: Graph) -> Budget:
-    return Budget(_runtime().compute, sizes=input_sizes(graph))
+    opset = graph.header.opsets[""] if graph.header is not None else 0
+    return Budget(_runtime().compute, sizes=input_sizes(graph), opset=opset)
 
 
 def _applied(rule: Rule | Sweep, graph: Graph) -> list[Application]:
