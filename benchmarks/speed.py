@@ -87,6 +87,7 @@ class Row:
     asked: int
     tool: str
     seconds: float | None  # the median, or None where ``note`` says why there is none
+    cpu_seconds: float = 0  # on all cores; less troubled than ``seconds`` by what else is running
     peak_mib: float = 0
     left: int = 0
     note: str = ""
@@ -110,13 +111,13 @@ def measure_here(tool: str, src: str, dst: str) -> None:
     except ImportError as error:
         print(error, file=sys.stderr)
         sys.exit(NOT_INSTALLED)
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     job(src, dst)
-    seconds, peak = time.perf_counter() - start, peak_mib()
+    seconds, cpu, peak = time.perf_counter() - start, time.process_time() - cpu_start, peak_mib()
     import onnx  # only now: it would count as memory of a tool that does without
 
     left = len(onnx.load(dst, load_external_data=False).graph.node)
-    print(json.dumps({"seconds": seconds, "peak": peak, "left": left}))
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "peak": peak, "left": left}))
 
 
 def build_here(family: str, nodes: int, path: str) -> None:
@@ -189,26 +190,31 @@ class Bench:
             return Row(family, nodes, asked, tool, None, note=str(failure))
         finally:
             Path(out).unlink(missing_ok=True)
-        seconds = statistics.median(r["seconds"] for r in runs)
-        peak = statistics.median(r["peak"] for r in runs)
-        return Row(family, nodes, asked, tool, seconds, peak, runs[-1]["left"], f"n={len(runs)}")
+        seconds, cpu, peak = (
+            statistics.median(r[k] for r in runs) for k in ("seconds", "cpu", "peak")
+        )
+        note, left = f"n={len(runs)}", runs[-1]["left"]
+        return Row(family, nodes, asked, tool, seconds, cpu, peak, left, note)
 
 
 def report(rows: list[Row]) -> str:
     """The markdown table of all measurements, each with its ratio to ours."""
     ours = {(r.family, r.asked): r.per_node for r in rows if r.tool == OURS}
     lines = [
-        "| family | nodes | tool | µs per node | ÷ ours | peak MiB | nodes left | note |",
-        "|---|---:|---|---:|---:|---:|---:|---|",
+        "| family | nodes | tool | µs per node | CPU µs | ÷ ours | peak MiB | nodes left | note |",
+        "|---|---:|---|---:|---:|---:|---:|---:|---|",
     ]
     for row in rows:
         head = f"| {row.family} | {row.nodes:,} | {row.tool} "
         if row.per_node is None:
-            lines.append(f"{head}| – | – | – | – | {row.note} |")
+            lines.append(f"{head}| – | – | – | – | – | {row.note} |")
             continue
         base = ours.get((row.family, row.asked))
         ratio = f"{row.per_node / base:.2f}" if base else "–"
-        figures = f"| {row.per_node:.2f} | {ratio} | {row.peak_mib:,.0f} | {row.left:,} "
+        cpu = row.cpu_seconds / row.nodes * 1e6
+        figures = (
+            f"| {row.per_node:.2f} | {cpu:.2f} | {ratio} | {row.peak_mib:,.0f} | {row.left:,} "
+        )
         lines.append(f"{head}{figures}| {row.note} |")
     return "\n".join(lines)
 

@@ -16,6 +16,7 @@ from graphwright.ir.types import BITS, NAMES, NUMPY, TensorType
 
 Array = np.ndarray[Any, np.dtype[Any]]
 SMALL = 256  # bytes
+PLURAL = ("str", "c64", "c128")  # types of elements that are more than a number
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Const:
     payload: object = None
     _key: object = field(default=None, repr=False)
     _small: Array | None = field(default=None, repr=False)
+    _number: float | None = field(default=None, repr=False)
 
     def load(self) -> Array:
         """The elements, read-only; large ones are mapped from their file, small ones kept."""
@@ -70,6 +72,12 @@ class Const:
         if array.nbytes <= SMALL:
             self._small = array
         return array
+
+    def number(self) -> float | None:
+        """The number in a constant of one element, a NaN too; None for complex ones and text."""
+        if self._number is None and self.type.dtype not in PLURAL:
+            self._number = float(self.load().reshape(-1)[0].item())
+        return self._number
 
     def key(self) -> object:
         """Equal only for constants of equal type and content; reads small data, once.

@@ -6,8 +6,9 @@ compare equal are equal, and two that do not may still be.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import gcd
 from typing import TypeAlias
 
 from graphwright.ir.errors import TooLarge
@@ -22,10 +23,10 @@ NESTED = 4  # that an atom which holds sizes weighs beside them
 
 @dataclass(frozen=True)
 class Floor:
-    """A quotient that is not exact: `dim // by`, one atom of a polynomial."""
+    """A quotient that is not known to be exact: `dim // by`, one atom of a polynomial."""
 
-    dim: Sym
-    by: int
+    dim: Dim
+    by: Dim
 
     def __str__(self) -> str:
         return _written_atom(self, str)
@@ -93,8 +94,10 @@ class Sym:
             for b, n in terms_of(other)
         )
 
-    def __floordiv__(self, by: int) -> Dim:
+    def __floordiv__(self, by: Dim) -> Dim:
         """Rounded down; what divides is taken out: `(2*S + T + 3) // 2 == S + (T+1)//2 + 1`."""
+        if isinstance(by, Sym):
+            return _named_quotient(self, by)
         if by <= 0:
             raise ValueError(f"{self} // {by}: sizes are divided by positive numbers only")
         whole = [(a, n // by) for a, n in self.terms if n % by == 0 or not a]
@@ -102,6 +105,9 @@ class Sym:
         if isinstance(rest, Sym):
             whole.append(((Floor(rest, by),), 1))
         return _normal(whole)
+
+    def __rfloordiv__(self, dim: int) -> Dim:
+        return _named_quotient(dim, self)
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -152,10 +158,14 @@ def _written_atom(atom: Floor | Least | Joint, name: Callable[[str], str]) -> st
 
 
 def _written_floor(floor: Floor, name: Callable[[str], str]) -> str:
-    inner = written(floor.dim, name)
-    ((atoms, n), *others) = floor.dim.terms
-    is_name = not others and n == 1 and len(atoms) == 1 and isinstance(atoms[0], str)
-    return f"{inner}//{floor.by}" if is_name else f"({inner})//{floor.by}"
+    dim, by = (
+        written(d, name) if _is_plain(d) else f"({written(d, name)})" for d in (floor.dim, floor.by)
+    )
+    return f"{dim}//{by}"
+
+
+def _is_plain(dim: Dim) -> bool:
+    return isinstance(dim, int) or isinstance(_only_atom(dim), str)
 
 
 def product(dims: Iterable[Dim]) -> Dim:
@@ -172,11 +182,17 @@ def product(dims: Iterable[Dim]) -> Dim:
 
 def atoms_of(dim: Dim) -> set[str]:
     """The names that `dim` depends on."""
-    found: set[str] = set()
-    for atoms, _ in terms_of(dim):
+    return {atom for atom in atoms_in(dim) if isinstance(atom, str)}
+
+
+def atoms_in(dim: Dim) -> Iterator[Atom]:
+    """The atoms of a size, and those that they are made of."""
+    for atoms, _ in dim.terms if isinstance(dim, Sym) else ():
         for atom in atoms:
-            found |= {atom} if isinstance(atom, str) else names_in(atom)
-    return found
+            yield atom
+            if not isinstance(atom, str):
+                for part in parts_of(atom):
+                    yield from atoms_in(part)
 
 
 def is_open(dim: Dim) -> bool:
@@ -184,41 +200,15 @@ def is_open(dim: Dim) -> bool:
     return isinstance(dim, Sym) and any(name.startswith("_") for name in atoms_of(dim))
 
 
-def names_in(atom: Floor | Least | Joint) -> set[str]:
-    """The names that an atom depends on."""
-    return atoms_of(atom.a) | atoms_of(atom.b) if isinstance(atom, Joint) else atoms_of(atom.dim)
-
-
-def evaluate(dim: Dim, sizes: Mapping[str, int]) -> int:
-    """The number `dim` is when each name has the size given; KeyError for a name without."""
-    number = substitute(dim, {name: sizes[name] for name in atoms_of(dim)})
-    assert isinstance(number, int)
-    return number
-
-
-def substitute(dim: Dim, sizes: Mapping[str, Dim]) -> Dim:
-    """`dim` with the names in `sizes` replaced by what they map to."""
-    if isinstance(dim, int):
-        return dim
-    total: Dim = 0
-    for atoms, n in dim.terms:
-        factor: Dim = n
-        for atom in atoms:
-            factor = factor * _substituted(atom, sizes)
-        total = total + factor
-    return total
-
-
-def _substituted(atom: Atom, sizes: Mapping[str, Dim]) -> Dim:
+def parts_of(atom: Floor | Least | Joint) -> tuple[Dim, ...]:
+    """The sizes that an atom is made of."""
     match atom:
-        case Floor(dim, by):
-            return substitute(dim, sizes) // by
-        case Least(dim, bound):
-            return least(substitute(dim, sizes), bound)
         case Joint(a, b):
-            return joint(substitute(a, sizes), substitute(b, sizes))
-        case str():
-            return sizes.get(atom, sym(atom))
+            return a, b
+        case Floor(dim, by):
+            return dim, by
+        case Least(dim):
+            return (dim,)
 
 
 def least(dim: Dim, bound: int) -> Dim:
@@ -233,8 +223,8 @@ def least(dim: Dim, bound: int) -> Dim:
 def joint(a: Dim, b: Dim) -> Dim:
     """The size of an axis where `a` and `b` meet: they are equal, or one of them is 1.
 
-    A number from 2 on is it: the other is that number or 1. `S` beside `min(S, 64)` is `S`: were
-    they not equal, the latter would be 64.
+    One that is 2 or more is it: the other is equal or 1. `S` beside `min(S, 64)` is `S`: were they
+    not equal, the latter would be 64.
     """
     if a == b or b == 1:
         return a
@@ -246,10 +236,19 @@ def joint(a: Dim, b: Dim) -> Dim:
         atom = _only_atom(one)
         if isinstance(atom, Least) and atom.dim == other and atom.bound > 1:
             return other
-        if isinstance(atom, Joint) and other in (atom.a, atom.b):
+        if (isinstance(atom, Joint) and other in (atom.a, atom.b)) or at_least(one) > 1:
             return one
     first, second = sorted((a, b), key=str)
     return Sym((((Joint(first, second),), 1),))
+
+
+def at_least(dim: Dim) -> int:
+    """A number that `dim` is surely not below, since sizes are 0 or more; -1 for none known."""
+    if isinstance(dim, int):
+        return dim
+    if not dim.nonnegative:
+        return -1
+    return sum(n for atoms, n in dim.terms if not atoms)
 
 
 def _only_atom(dim: Sym) -> Atom | None:
@@ -257,15 +256,22 @@ def _only_atom(dim: Sym) -> Atom | None:
     return atoms[0] if not others and n == 1 and len(atoms) == 1 else None
 
 
+def _named_quotient(dim: Dim, by: Sym) -> Dim:
+    """One atom; numbers that divide both are taken out, so that two spellings are the same."""
+    if dim == by or dim == 0:
+        return 1 if dim == by else 0
+    common = gcd(*(n for _, n in (*terms_of(dim), *by.terms)))
+    whole, part = (_normal((atoms, n // common) for atoms, n in terms_of(d)) for d in (dim, by))
+    return whole if part == 1 else Sym((((Floor(whole, part),), 1),))
+
+
 def _weight(atom: Floor | Least | Joint) -> int:
-    parts = (atom.a, atom.b) if isinstance(atom, Joint) else (atom.dim,)
-    return NESTED + sum([part.weight for part in parts])
+    return NESTED + sum([1 if isinstance(d, int) else d.weight for d in parts_of(atom)])
 
 
 def _parts_nonnegative(atom: Floor | Least | Joint) -> bool:
-    if isinstance(atom, Joint):
-        return atom.a.nonnegative and atom.b.nonnegative
-    return atom.dim.nonnegative and (isinstance(atom, Floor) or atom.bound >= 0)
+    sizes = [d >= 0 if isinstance(d, int) else d.nonnegative for d in parts_of(atom)]
+    return all(sizes) and not (isinstance(atom, Least) and atom.bound < 0)
 
 
 def terms_of(dim: Dim) -> tuple[Term, ...]:

@@ -67,17 +67,28 @@ class Expressions:
                 if isinstance(found, int | float):
                     return -found
                 return self._made(at, "Neg", [found]).outputs[0]
-            case ast.BinOp(left, sign, right) if type(sign) in INFIX:
-                return self._infix(at, self._expression(left), type(sign), self._expression(right))
+            case ast.BinOp():
+                return self._chain(at)
             case ast.Call():
                 const = self.constant(at)
                 return const if const is not None else self.call(at, 1).outputs[0]
         raise wrong(at, f"{source(at)} is no expression of graphs")
 
-    def _infix(
-        self, at: ast.BinOp, left: Operand, sign: type[ast.operator], right: Operand
-    ) -> Operand:
-        op, compute = INFIX[sign]
+    def _chain(self, at: ast.BinOp) -> Operand:
+        """The value of `a + b + c + ...`, which nests to the left as deep as it is long."""
+        chain, left = [at], at.left
+        while isinstance(left, ast.BinOp):
+            chain.append(left)
+            left = left.left
+        found = self._expression(left)
+        for each in reversed(chain):
+            found = self._infix(each, found, self._expression(each.right))
+        return found
+
+    def _infix(self, at: ast.BinOp, left: Operand, right: Operand) -> Operand:
+        if type(at.op) not in INFIX:
+            raise wrong(at, f"{source(at)} is no expression of graphs")
+        op, compute = INFIX[type(at.op)]
         if left is None or right is None:
             raise wrong(at, f"{source(at)}: None is no operand")
         if isinstance(left, Value) or isinstance(right, Value):

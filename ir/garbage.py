@@ -16,4 +16,12 @@ def uncollected() -> Iterator[None]:
         yield
     finally:
         if was:
+            _let_age()
             gc.enable()
+
+
+def _let_age() -> None:
+    """Count all there is as old: else the next few collections, each of young objects, meet all."""
+    if not gc.get_freeze_count():  # those that somebody froze would thaw
+        gc.freeze()
+        gc.unfreeze()

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeAlias
 from graphwright.ir.const import Const
 from graphwright.ir.dims import Dim
 from graphwright.ir.order import ordered, reachable
+from graphwright.ir.provenance import NO_ORIGIN, Origin
 from graphwright.ir.types import UNKNOWN, Type
 
 
@@ -37,37 +38,15 @@ Attr: TypeAlias = (
 )
 Contents: TypeAlias = "Dim | tuple[Dim, ...]"
 
-MAX_SOURCES = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a node came from: nodes of the user's model, and the rules that rewrote them.
-
-    `distance` is how far apart old and new were at most, where that was measured.
-    """
-
-    sources: tuple[str, ...] = ()
-    rules: tuple[str, ...] = ()
-    distance: float | None = None
-
-    @staticmethod
-    def of(nodes: Collection[Node], rule: str) -> Origin:
-        """The origin of what `rule` makes out of `nodes`; bounded, so that it can't grow on."""
-        sources: set[str] = set()
-        rules: dict[str, None] = {}
-        for node in nodes:
-            sources.update(node.origin.sources)
-            rules.update(dict.fromkeys(node.origin.rules))
-        rules.pop(rule, None)
-        return Origin(tuple(sorted(sources)[:MAX_SOURCES]), (*rules, rule))
-
 
 class Use(NamedTuple):
     """One read of a value: `node.operand(index)`."""
 
     node: Node
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks of a use
+
+
+_new = tuple.__new__  # makes a named tuple in half the time that its name takes
 
 
 @dataclass(eq=False, slots=True, repr=False)
@@ -86,9 +65,6 @@ class Value:
 
     def __repr__(self) -> str:
         return f"<{self.name or 'value'}: {self.type}>"
-
-
-NO_ORIGIN = Origin()
 
 
 @dataclass(eq=False, slots=True, repr=False)
@@ -132,7 +108,7 @@ class Node:
         """Note this node's reads at the values read."""
         for index, value in enumerate(self.operands()):
             if value is not None:
-                value.uses[Use(self, index)] = None
+                value.uses[_new(Use, (self, index))] = None
 
     def detach(self) -> None:
         """Forget this node's reads, since nothing reads it any more; it keeps its inputs."""
@@ -150,7 +126,9 @@ class Node:
         if new is not None:
             new.uses[use] = None
         if index < count:
-            self.inputs = (*self.inputs[:index], new, *self.inputs[index + 1 :])
+            inputs = list(self.inputs)
+            inputs[index] = new
+            self.inputs = tuple(inputs)
         else:
             if new is None:
                 raise TypeError(f"{self.op} {self.name}: a captured value cannot be left out")
@@ -248,6 +226,13 @@ class Graph:
         for node in self.reachable():
             for body in node.bodies.values():
                 yield from body.parts()
+
+    def everything(self) -> Iterator[Node]:
+        """Every node here and in bodies, in any order."""
+        for node in self.reachable():
+            yield node
+            for body in node.bodies.values():
+                yield from body.everything()
 
     def walk(self) -> Iterator[tuple[Graph, Node]]:
         """Every node here and in bodies, each with the graph it stands in."""

@@ -14,7 +14,8 @@ import numpy as np
 
 from graphwright.ir.const import Const, from_array
 from graphwright.ir.errors import ModelError, TooLarge
-from graphwright.ir.graph import NO_ORIGIN, Attr, Contents, Graph, Node, Origin, Value
+from graphwright.ir.graph import Attr, Contents, Graph, Node, Value
+from graphwright.ir.provenance import NO_ORIGIN, Origin
 from graphwright.ir.types import INTS, NUMPY, UNKNOWN, TensorType, Type
 
 Inputs: TypeAlias = "Sequence[Value | None]"

@@ -14,24 +14,25 @@ if TYPE_CHECKING:
 def reachable(roots: Iterable[Node]) -> list[Node]:
     """The nodes that `roots` are made of and they themselves, once each, in depth-first order."""
     order: list[Node] = []
-    placed: dict[Node, bool] = {}  # absent: not met yet; False: waits for its producers
+    met: set[Node] = set()
+    waiting: list[Node] = []
     for root in roots:
-        stack = [root]
+        stack: list[Node | None] = [root]  # None: what the last one waiting is made of is placed
         while stack:
-            node = stack[-1]
-            if node in placed:
-                stack.pop()
-                if not placed[node]:
-                    placed[node] = True
-                    order.append(node)
+            node = stack.pop()
+            if node is None:
+                order.append(waiting.pop())
                 continue
-            placed[node] = False
-            read = node.operands() if node.captures else node.inputs
-            for value in reversed(read):  # so that the first is the first to go on with
+            if node in met:
+                continue
+            met.add(node)
+            waiting.append(node)
+            stack.append(None)
+            for value in reversed(node.operands() if node.captures else node.inputs):
                 if value is not None:
                     producer = value.producer
-                    if producer is not None and producer not in placed:
-                        stack.append(producer)
+                    if producer is not None and producer not in met:
+                        stack.append(producer)  # the first operand's is the first to go on with
     return order
 
 

@@ -24,12 +24,18 @@ def parse(text: str, weights: Mapping[str, Const] = NO_WEIGHTS) -> Graph:
     A weight that is not in `weights` may be moved about, but not looked at: loading it raises
     ModelError. Raises SyntaxError or TypeError, with the line, for what is wrong with the text.
     """
+    try:
+        return _parsed(text, dict(weights))
+    except RecursionError:
+        raise SyntaxError("an expression nests too deep to be read; name parts of it") from None
+
+
+def _parsed(text: str, weights: dict[str, Const]) -> Graph:
     *before, last = ast.parse(dedent(text)).body or [ast.Pass()]
     if not isinstance(last, ast.FunctionDef) or last.decorator_list:
         raise wrong(last, "a graph is written as a function: def name(x: f32[B, 4]):")
-    known = dict(weights)
-    functions = dict(_function(each, known) for each in before)
-    graph = _Reader(known).graph(last)
+    functions = dict(_function(each, weights) for each in before)
+    graph = _Reader(weights).graph(last)
     graph.functions = functions
     return graph
 

@@ -1,25 +1,57 @@
-"""Where a node comes from, as keys and texts that a file can carry; both ends of ONNX share it."""
+"""Where a node comes from; also as keys and texts that a file can carry, for both ends of ONNX."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from graphwright.ir.graph import Origin
+if TYPE_CHECKING:
+    from graphwright.ir.graph import Node
 
 PREFIX = "graphwright."
+MAX_SOURCES = 64
+
+
+class Origin(NamedTuple):
+    """Where a node came from: nodes of the user's model, and the rules that rewrote them.
+
+    `distance` is how far apart old and new were at most, where that was measured.
+    """
+
+    sources: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    distance: float | None = None
+
+    @staticmethod
+    def of(nodes: Collection[Node], rule: str) -> Origin:
+        """The origin of what `rule` makes out of `nodes`; bounded, so that it can't grow on."""
+        sources: set[str] = set()
+        rules: dict[str, None] = {}
+        for node in nodes:
+            sources.update(node.origin.sources)
+            rules.update(dict.fromkeys(node.origin.rules))
+        rules.pop(rule, None)
+        return Origin(tuple(sorted(sources)[:MAX_SOURCES]), (*rules, rule))
+
+
+NO_ORIGIN = Origin()
 
 
 def entries(origin: Origin) -> dict[str, str]:
     """The origin of a node that a rule made, as keys and texts; none of other nodes."""
     if not origin.rules:
         return {}
-    said: dict[str, object] = {"sources": origin.sources, "rules": origin.rules}
+    said = {PREFIX + "sources": _listed(origin.sources), PREFIX + "rules": _listed(origin.rules)}
     if origin.distance is not None:
-        said["distance"] = origin.distance
-    return {PREFIX + key: json.dumps(value) for key, value in said.items()}
+        said[PREFIX + "distance"] = json.dumps(origin.distance)
+    return said
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    """Names as a list in JSON, whose own way to write lists takes far longer than its texts."""
+    return f"[{', '.join(map(json.dumps, names))}]"
 
 
 def origin_in(said: Mapping[str, str]) -> Origin | None:

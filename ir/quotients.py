@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphwright.ir.dims import Atom, Dim, Sym, terms_of
+from graphwright.ir.dims import Atom, Dim, Floor, Sym, atoms_in, terms_of
 from graphwright.ir.errors import TooLarge
 
 
@@ -16,6 +16,25 @@ def exact_quotient(dim: Dim, by: Dim) -> Dim | None:
         return _divided(dim, by)
     except TooLarge:
         return None
+
+
+def quotient(dim: Dim, by: Dim) -> Dim:
+    """`dim // by` as a formula where it is surely a whole size, else as a size of its own."""
+    exact = exact_quotient(dim, by)
+    return dim // by if exact is None else exact
+
+
+def needed(dim: Dim) -> frozenset[str]:
+    """The names that have to be known to compute `dim`.
+
+    A quotient by a size counts as a name of its own, which nothing has: that size may be 0, where
+    no node may divide by it that did not before.
+    """
+    found: set[str] = set()
+    for atom in atoms_in(dim):
+        if isinstance(atom, str) or (isinstance(atom, Floor) and isinstance(atom.by, Sym)):
+            found.add(str(atom))
+    return frozenset(found)
 
 
 def _divided(dim: Dim, by: Dim) -> Dim | None:

@@ -88,7 +88,7 @@ def read_dim(at: ast.expr) -> Dim:
             return read_dim(left) * read_dim(right)
         case ast.BinOp(left, ast.FloorDiv(), right):
             by = read_dim(right)
-            if isinstance(by, Sym) or by <= 0:
+            if isinstance(by, int) and by <= 0:
                 raise wrong(at, f"{source(at)}: sizes are divided by positive numbers only")
             return read_dim(left) // by
     raise wrong(at, f"{source(at)} is no size")

@@ -14,7 +14,7 @@ def retype(graph: Graph) -> int:
     A type only ever becomes more precise: a size that was open becomes one that is known.
     """
     better = 0
-    for node in graph.nodes():
+    for node in graph.reachable():
         row = OPS.get(node.op)
         if row is None:
             continue

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from graphwright.passes.rewrite import Group
 from graphwright.passes.rule import rules
 
 
-def _group(name: str, *names: str, producers_first: bool = False) -> Group:
+def _group(name: str, *names: str, producers_first: bool = False, since: int = 0) -> Group:
     known = rules()
-    return Group(name, tuple(known[each] for each in names), producers_first)
+    return Group(name, tuple(known[each] for each in names), producers_first, since)
 
 
 SIMPLIFY: tuple[Group, ...] = (
@@ -57,6 +59,12 @@ DEFAULT: tuple[Group, ...] = (
 LINEAR = _group("linear", "fuse-linear")
 """Linear layers in one form, for passes that speak of them; `--apply fuse-linear` shows it."""
 
+ROTARY = _group("rotary", "fuse-rotary", "fuse-split-rotary", "fuse-partial-rotary")
+"""Rotary position embedding in one form, for passes that speak of it, and to be lowered."""
+
+STANDARD = _group("standard", "lower-standard-rotary", since=23)
+"""What newer opsets have an operator for, whose name in a graph is not ours."""
+
 TIDY = _group(
     "tidy",
     "fold-sizes",
@@ -69,12 +77,20 @@ TIDY = _group(
 """What lowering leaves to be merged with what stood there."""
 
 LOWER: dict[str, tuple[Group, ...]] = {
-    "onnx": (_group("lower", "lower-attention-onnx", "lower-attention"), TIDY),
+    "onnx": (
+        replace(ROTARY, since=23),
+        STANDARD,
+        _group("lower", "lower-attention-onnx", "lower-attention"),
+        TIDY,
+    ),
     "ort": (
+        ROTARY,
+        STANDARD,
         _group(
             "lower",
             "lower-gelu",
             "lower-swish",
+            "lower-rotary",
             "lower-attention-ort",
             "lower-attention-onnx",
             "lower-attention",

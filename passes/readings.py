@@ -6,10 +6,8 @@ Only floats are read so: integer division rounds, and sums of integers wrap arou
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import TypeAlias
 
-from graphwright.ir.const import Const
 from graphwright.ir.graph import Node, Value
 from graphwright.ir.types import TensorType
 
@@ -24,20 +22,12 @@ def number(value: Value | None, beside: Value | None = None) -> float | None:
     """The number in a constant of one element that does not raise the rank of what it meets."""
     if value is None or value.const is None or any(d != 1 for d in value.const.type.shape or ()):
         return None
-    found = _number(value.const)
+    found = value.const.number()
     if found is None or beside is None:
         return found
     rank = value.const.type.rank
     room = beside.type.rank if isinstance(beside.type, TensorType) else None
     return found if not rank or (room is not None and rank <= room) else None
-
-
-@lru_cache(maxsize=1 << 14)
-def _number(const: Const) -> float | None:
-    if const.type.dtype == "str":
-        return None
-    found = const.load().reshape(-1)[0].item()
-    return None if isinstance(found, complex) else float(found)
 
 
 def products(value: Value, e: float, room: int) -> Iterator[Reading]:

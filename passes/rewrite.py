@@ -38,11 +38,13 @@ class Group:
 
     `producers_first` visits a node before its readers, for rules whose results feed one another;
     else readers come first, so that of two rules that overlap the one that covers more wins.
+    `since` is the opset from which on models have what the rules make; older ones are left alone.
     """
 
     name: str
     rules: tuple[Rule | Sweep, ...]
     producers_first: bool = False
+    since: int = 0
 
 
 Banned = set[tuple[str, Value]]

@@ -15,8 +15,9 @@ import numpy as np
 from graphwright.ir.const import Array, from_array
 from graphwright.ir.contracts import Approximate, Contract, Exact, Tolerance
 from graphwright.ir.errors import TooLarge
-from graphwright.ir.graph import Attr, Graph, Node, Origin, Value
+from graphwright.ir.graph import Attr, Graph, Node, Value
 from graphwright.ir.ops import node_of
+from graphwright.ir.provenance import Origin
 from graphwright.ir.types import NUMPY, TensorType
 from graphwright.passes.application import AnyNode
 from graphwright.passes.example import Example
@@ -111,7 +112,6 @@ class Builder:
     def __getattr__(self, name: str) -> Callable[..., Value]:
         if not name[:1].isupper():
             raise AttributeError(name)
-
         return partial(self.call, name)
 
     def call(self, op: str, *inputs: Value | float | None, **attrs: Attr) -> Value:

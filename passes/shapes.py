@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from graphwright.ir.dims import Dim, Sym, atoms_of, product
+from graphwright.ir.dims import Dim, Sym, product
 from graphwright.ir.graph import Value
 from graphwright.ir.ops import constant
+from graphwright.ir.quotients import needed
 from graphwright.ir.types import TensorType
 from graphwright.passes.rule import Builder, need
 
@@ -39,10 +40,20 @@ def reshape(op: Builder, x: Value, shape: Shape | None) -> Value:
         reshaped = op.Reshape(x, sizes)
         if shape_of(reshaped) == shape:
             return reshaped
-    names = frozenset().union(*map(atoms_of, open_sizes))
-    need(names <= op.budget.sizes, "its sizes are not sizes of the model's inputs")
     need(0 not in shape, "it is empty")
-    return op.Reshape(x, op.Sizes(dims=shape))
+    return op.Reshape(x, _sizes(op, shape))
+
+
+def expand(op: Builder, x: Value, shape: Shape) -> Value:
+    """`x` repeated along axes of 1 to a shape, if the sizes of the model's inputs say it."""
+    return x if shape_of(x) == shape else op.Expand(x, _sizes(op, shape))
+
+
+def _sizes(op: Builder, shape: Shape) -> Value:
+    """A shape as a list, constant or computed of the sizes of the model's inputs."""
+    names = frozenset().union(*(needed(d) for d in shape if isinstance(d, Sym)))
+    need(names <= op.budget.sizes, "its sizes are not sizes of the model's inputs")
+    return op.Sizes(dims=shape) if names else constant(shape, "i64")
 
 
 def count_along(x: Value, axes: tuple[int, ...]) -> int:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from graphwright.ir import parse
 from graphwright.ir.const import from_array
-from graphwright.ir.dims import Dim, evaluate, sym
+from graphwright.ir.dims import Dim, sym
 from graphwright.ir.graph import Attr, Value
 from graphwright.ir.ops import MAX_CONTENTS, OPS, apply, constant, contents_of
+from graphwright.ir.substitution import evaluate
 from graphwright.ir.types import NAMES, TensorType
 
 B, S = sym("B"), sym("S")

@@ -16,9 +16,10 @@ from graphwright.runtime import Runtime
 MHA = "com.microsoft::MultiHeadAttention"
 ATTRS = {"com.microsoft::QuickGelu": {"alpha": 1.25}, MHA: {"num_heads": 4, "scale": 0.7}}
 SHAPES = {MHA: ((2, 5, 12), (2, 4, 7, 3), (2, 4, 7, 3), None, None, (1, 4, 5, 7))}
+ROTARY = "com.microsoft::RotaryEmbedding"
 
 
-@pytest.mark.parametrize("op", sorted(name for name in OPS if "::" in name))
+@pytest.mark.parametrize("op", sorted(name for name in OPS if "::" in name and name != ROTARY))
 def test_the_runtime_and_the_row_agree(op: str) -> None:
     shapes = SHAPES.get(op, ((3, 40),))
     given = [s and Value(TensorType("f32", s), name=f"x{i}") for i, s in enumerate(shapes)]
@@ -34,6 +35,37 @@ def test_the_runtime_and_the_row_agree(op: str) -> None:
         ((got,),) = runtime.evaluate(graph, [feed])
     assert node.outputs[0].type == TensorType("f32", got.shape)
     np.testing.assert_allclose(got, row(*arrays, **attrs), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("interleaved", [0, 1])
+@pytest.mark.parametrize("width", [8, 4])
+@pytest.mark.parametrize("shape", [(2, 3, 5, 8), (2, 5, 24)])
+@pytest.mark.parametrize("positions", [[1], [[0, 1, 2, 3, 4], [5, 3, 0, 1, 2]]])
+def test_rotary_embedding(
+    interleaved: int, width: int, shape: tuple[int, ...], positions: list[int]
+) -> None:
+    random = np.random.default_rng(0)
+    arrays = {
+        "x": random.standard_normal(shape).astype(np.float32),
+        "positions": np.array(positions, np.int64),
+        "cos": random.standard_normal((6, width // 2)).astype(np.float32),
+        "sin": random.standard_normal((6, width // 2)).astype(np.float32),
+    }
+    attrs = {"interleaved": interleaved, "num_heads": 3}
+    attrs |= {"rotary_embedding_dim": width} if width < 8 else {}
+    kinds = {"f": "f32", "i": "i64"}
+    given = tuple(
+        Value(TensorType(kinds[a.dtype.kind], a.shape), name=name) for name, a in arrays.items()
+    )
+    node = node_of(ROTARY, given, attrs)
+    assert node.outputs[0].type == given[0].type
+    graph = Graph("one", given, return_node(node.outputs, ["y"]))
+    graph.header = Header(8, {"": 17})
+    row = OPS[ROTARY].numpy
+    assert row is not None
+    with Runtime(isolated=False) as runtime:
+        ((got,),) = runtime.evaluate(graph, [arrays])
+    np.testing.assert_allclose(got, row(*arrays.values(), **attrs), rtol=1e-4, atol=1e-5)
 
 
 def test_what_the_runtime_has_is_found_by_trying() -> None:

@@ -25,8 +25,9 @@ from graphwright.differences.hunks import (
 )
 from graphwright.frontends.onnx import load
 from graphwright.frontends.onnx.load import from_proto
-from graphwright.ir.graph import Graph, Origin
+from graphwright.ir.graph import Graph
 from graphwright.ir.ops import apply
+from graphwright.ir.provenance import Origin
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17]>'
 ENCODER = """

@@ -14,15 +14,14 @@ from graphwright.ir.dims import (
     Dim,
     Sym,
     atoms_of,
-    evaluate,
     joint,
     least,
     product,
-    substitute,
     sym,
     written,
 )
 from graphwright.ir.quotients import exact_quotient
+from graphwright.ir.substitution import evaluate, substitute
 
 B, S, T = sym("B"), sym("S"), sym("T")
 SIZES = st.fixed_dictionaries({name: st.integers(0, 9) for name in "BST"})

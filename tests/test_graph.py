@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from graphwright.ir import parse, show
 from graphwright.ir.dims import sym
-from graphwright.ir.graph import Change, Graph, Node, Origin, Use, Value, drop_unread
+from graphwright.ir.graph import Change, Graph, Node, Use, Value, drop_unread
 from graphwright.ir.ops import apply, constant, return_node
 from graphwright.ir.problems import problems
+from graphwright.ir.provenance import Origin
 from graphwright.ir.types import TensorType
 
 SQUARE = TensorType("f32", (4, 4))

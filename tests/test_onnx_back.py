@@ -31,8 +31,9 @@ from graphwright.backends.ort.session import evaluate
 from graphwright.frontends.onnx import from_proto, load
 from graphwright.ir.dims import Dim, joint, least, sym
 from graphwright.ir.errors import ModelError
-from graphwright.ir.graph import Graph, Header, Origin, Value
+from graphwright.ir.graph import Graph, Header, Value
 from graphwright.ir.ops import apply, constant, return_node
+from graphwright.ir.provenance import Origin
 from graphwright.ir.types import TensorType
 
 IN, OUT = info("x", "B", 3), info("y", "B", 3)

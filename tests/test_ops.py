@@ -15,9 +15,9 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from graphwright.frontends.onnx import from_proto
-from graphwright.ir.dims import evaluate
 from graphwright.ir.graph import Node
 from graphwright.ir.ops import OPS
+from graphwright.ir.substitution import evaluate
 from graphwright.ir.types import NAMES, TensorType
 
 OPSET = 23

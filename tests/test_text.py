@@ -161,6 +161,13 @@ def test_expressions_nest() -> None:
     assert same(parse(ATTENTION), parse(SHOWN[0]))
 
 
+def test_an_expression_is_as_long_as_python_reads_it() -> None:
+    graph = parse(f"def f(x: f32[4]):\n    return {' + '.join(['x'] * 2000)}")
+    assert len(graph.nodes()) == 1999
+    with pytest.raises(SyntaxError, match="nests too deep"):
+        parse(f"def f(x: f32[4]):\n    return {' + '.join(['x'] * 50_000)}")
+
+
 def test_numbers_take_the_type_of_what_they_stand_beside() -> None:
     graph = parse(
         """
@@ -269,7 +276,7 @@ WRONG = [
     ("def f(x: f32[2]):\n\n    y = x +\n    return y", SyntaxError, "line 3"),
     ("def f(x: f33[2]):\n    return x", SyntaxError, r"line 1: f33\[2\] is no type"),
     ("def f(x: f32[2.5]):\n    return x", SyntaxError, "line 1: 2.5 is no size"),
-    ("def f(x: f32[S//B]):\n    return x", SyntaxError, "divided by positive numbers"),
+    ("def f(x: f32[S//0]):\n    return x", SyntaxError, "divided by positive numbers"),
     ("x = 1", SyntaxError, "a graph is written as a function"),
     ("", SyntaxError, "a graph is written as a function"),
     ("x = 1\ndef f():\n    return ()", SyntaxError, "line 1: before the graph stand functions"),

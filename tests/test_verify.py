@@ -13,8 +13,9 @@ from graphwright.backends.ort.session import evaluate as run
 from graphwright.frontends.onnx import from_proto
 from graphwright.ir.contracts import Approximate, Exact
 from graphwright.ir.errors import ModelError
-from graphwright.ir.graph import Graph, Origin
+from graphwright.ir.graph import Graph
 from graphwright.ir.ops import apply
+from graphwright.ir.provenance import Origin
 from graphwright.verification.drift import begins, drift, exposed
 from graphwright.verification.verify import runnable, verify
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from graphwright.ir.const import Array
-from graphwright.ir.dims import Dim, Sym, atoms_of, evaluate
+from graphwright.ir.dims import Dim, Sym, atoms_of
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node, Use, Value
+from graphwright.ir.substitution import evaluate
 from graphwright.ir.types import FLOATS, INTS, NUMPY, TensorType
 from graphwright.verification.masks import Rng, added, visible
 from graphwright.verification.roles import Role, role_of

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from graphwright.ir.const import Const
-from graphwright.ir.dims import Dim, Sym, atoms_of, substitute, sym
+from graphwright.ir.dims import Dim, Sym, atoms_of, sym
 from graphwright.ir.graph import AttrRef, Carried, Contents, Graph, Node, Value
 from graphwright.ir.order import reachable
+from graphwright.ir.substitution import substitute
 from graphwright.ir.types import TensorType, Type
 
 Key = tuple[Any, ...]

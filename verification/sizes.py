@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from graphwright.ir.dims import Dim, Sym, atoms_of, evaluate, sym
+from graphwright.ir.dims import Dim, Sym, atoms_of, sym
+from graphwright.ir.equalities import Equalities
 from graphwright.ir.graph import Graph, Value
 from graphwright.ir.ops import contents_of
+from graphwright.ir.substitution import evaluate
 from graphwright.ir.types import TensorType
-from graphwright.verification.equalities import Equalities, equalities
+from graphwright.verification.equalities import equalities
 
 BATCHES = (2, 1, 3)
 SMALL = (5, 8, 17, 6, 11, 4, 13)  # none divides another, so that no mix-up of axes goes unseen
@@ -136,7 +138,7 @@ def _choice(
     for name, group in groups.items():
         own = BATCHES if group == "batch" else pool
         sizes[name] = wanted.get(group, own[(turn + order.get(group, 0)) % len(own)])
-    for name in known.meanings:
+    for name in (atom for atom in known.meanings if isinstance(atom, str)):
         sizes[name] = evaluate(known.resolve(sym(name)), sizes)
     sizes.update((name, size) for name, size in given.items() if name in sizes)
     for name in sizes:

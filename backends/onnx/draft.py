@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import onnx
 
-from graphwright.backends.onnx.attributes import rewrite, say_origin
-from graphwright.backends.onnx.header import Model
+from graphwright.backends.onnx.attributes import attribute_proto, rewrite, say_origin
+from graphwright.backends.onnx.header import STANDARD, Model
 from graphwright.backends.onnx.names import Scope
 from graphwright.backends.onnx.tensors import tensor_of
 from graphwright.ir.const import Const
@@ -123,17 +123,20 @@ class Draft:
         node: Node | None = None,
     ) -> onnx.NodeProto:
         """Write a node; `node` is the one that it is, or that it is a part of."""
-        proto: onnx.NodeProto = self.proto.node.add()
-        has_source = node is not None and isinstance(node.source, onnx.NodeProto)
-        if node is not None and has_source:
+        proto: onnx.NodeProto
+        if node is not None and isinstance(node.source, onnx.NodeProto):
+            proto = self.proto.node.add()
             proto.CopyFrom(node.source)
-        else:
-            self.model.domains.add(domain)
-            if node is not None:
-                say_origin(proto, node)
-        rewrite(
-            proto, op, domain, inputs, outputs, attrs, keep=has_source and self.model.same_opset
-        )
+            rewrite(proto, op, domain, inputs, outputs, attrs, keep=self.model.same_opset)
+            return proto
+        self.model.domains.add(domain)
+        proto = self.proto.node.add(op_type=op, input=inputs, output=outputs)
+        if domain not in STANDARD:
+            proto.domain = domain
+        if attrs:
+            proto.attribute.extend([attribute_proto(*each) for each in attrs.items()])
+        if node is not None:
+            say_origin(proto, node)
         return proto
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
+from graphwright.backends.onnx.rotary import rotary
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Attr, Node, Value
 from graphwright.ir.operators.attention import written_out
@@ -107,6 +108,7 @@ BODIES: dict[str, Body] = {
     "LayerNormalization": layer_norm,
     "RMSNormalization": rms_norm,
     "Attention": partial(written_out, _op),
+    "RotaryEmbedding": rotary,
 }
 
 NEVER = sys.maxsize
@@ -131,6 +133,8 @@ FLATTENING = ("Softmax", "LogSoftmax", "Hardmax")
 
 def is_written_out(node: Node, own: int, opset: int) -> bool:
     """Whether a node of opset `own` is never one node of `opset`, nor a call of a function."""
+    if node.op == "RotaryEmbedding":
+        return True  # ours is no operator of ONNX's
     if own < 13 <= opset and node.op not in BODIES and _name(node) in FLATTENING:
         return True
     if node.op not in ("Softmax", "LogSoftmax") or opset >= 13:

@@ -20,7 +20,7 @@ WriteGraph = Callable[[Graph, Draft], None]
 
 def call(node: Node, draft: Draft, write_graph: WriteGraph) -> None:
     """Write a call of a function of the model that has the operator's exact body."""
-    types = tuple("" if v is None else str(v.type) for v in node.inputs)
+    types = tuple([None if v is None else v.type for v in node.inputs])
     key = (node.op, attrs_key(node), types)
     functions = draft.model.functions
     if key not in functions:

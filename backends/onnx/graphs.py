@@ -121,7 +121,8 @@ def splice(result: Value, draft: Draft, of: Node | None = None) -> None:
         value = node.outputs[0]
         if value is not result and value in draft.scope.names:
             continue
-        draft.scope.give(value, stem_of(node.op))
+        for output in node.outputs:
+            draft.scope.give(output, stem_of(node.op))
         if of is not None:
             node.origin, node.name = of.origin, of.name if value is result else ""
         write_node(node, draft, draft.model.opset)

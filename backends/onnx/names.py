@@ -11,8 +11,8 @@ from graphwright.ir.graph import Graph, Node, Value
 class Scope:
     """The names of one graph; those of the graphs around it are in sight.
 
-    `aside` are the names of constants that may still be written. `reserved` are all names that
-    stand anywhere in the model, so that a fresh one is none of them.
+    `aside` are the names of constants that may still be written. `reserved` are the names that
+    stand in bodies; a fresh name is none of them, nor one that is in sight.
     """
 
     def __init__(self, outer: Scope | None = None) -> None:
@@ -37,7 +37,7 @@ class Scope:
         while True:
             n = self.counts[stem] = self.counts.get(stem, 0) + 1
             name = f"{stem}_{n}"
-            if name not in self.reserved:
+            if name not in self.reserved and not self.sees(name):
                 self.reserved.add(name)
                 self.taken.add(name)
                 return name
@@ -79,7 +79,6 @@ def assign(graph: Graph, nodes: list[Node], scope: Scope) -> list[str]:
             names.setdefault(output, asked[i])
     unnamed = _assign_own(nodes, scope)
     if top:
-        scope.reserved |= scope.taken | scope.aside
         for node in nodes:
             for body in node.bodies.values():
                 _reserve(body, scope.reserved)

@@ -17,11 +17,12 @@ from graphwright.backends.onnx.single import one_node
 from graphwright.backends.onnx.sizes import read_sizes
 from graphwright.ir import operators as _rows  # noqa: F401, importing them fills the table
 from graphwright.ir.const import Array
-from graphwright.ir.dims import Dim, Sym, evaluate
+from graphwright.ir.dims import Dim, Sym
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Attr, AttrRef, Function, Graph, Node, Value
 from graphwright.ir.ops import OPS
 from graphwright.ir.order import reachable
+from graphwright.ir.substitution import evaluate
 from graphwright.ir.types import NUMPY
 
 Feed = Mapping[str, Any]

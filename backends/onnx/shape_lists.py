@@ -102,7 +102,7 @@ def _atom(atom: Atom, size_of: SizeOf) -> Value:
     if isinstance(atom, str):
         return size_of(atom)
     if isinstance(atom, Floor):
-        return _op("Div", _vector(atom.dim, size_of), list_of([atom.by]))
+        return _op("Div", _vector(atom.dim, size_of), _vector(atom.by, size_of))
     if isinstance(atom, Least):  # Min takes no integers before opset 12
         a, b = _vector(atom.dim, size_of), list_of([atom.bound])
         return _op("Where", _op("Less", a, b), a, b)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from graphwright.ir.dims import Dim, Sym, atoms_of, sym
-from graphwright.ir.dims import evaluate as number
 from graphwright.ir.graph import Graph
+from graphwright.ir.substitution import evaluate as number
 from graphwright.ir.types import TensorType
 
 

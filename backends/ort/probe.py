@@ -27,8 +27,12 @@ SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
     "MultiHeadAttention": ((1, 2, 4), (1, 3, 4), (1, 3, 4)),
     "MatMul": ((2, 4), (4, 3)),
     "FusedMatMul": ((2, 4), (4, 3)),
+    "RotaryEmbedding": ((1, 2, 3, 4), (1, 3, 2), (1, 3, 2)),
+    "com.microsoft::RotaryEmbedding": ((1, 2, 3, 4), (1,), (4, 2), (4, 2)),
 }
 """The shapes of what operators read that are not content with one matrix."""
+POSITIONS = {"com.microsoft::RotaryEmbedding": 1}
+"""Which operand holds integers."""
 
 ATTRS: dict[str, dict[str, Any]] = {"MultiHeadAttention": {"num_heads": 2}}
 """The attributes that operators cannot do without."""
@@ -72,19 +76,18 @@ def runtime_version() -> str:
 
 def _runs(evaluate: Evaluate, op: str, domain: str, opset: int, dtype: str) -> bool:
     try:
-        evaluate(Packed(_one_node(op, domain, opset, dtype)), [_feed(op, dtype)])
+        evaluate(Packed(_one_node(op, domain, opset, dtype)), [_feed(op, domain, dtype)])
     except ModelError:
         return False
     return True
 
 
 def _one_node(op: str, domain: str, opset: int, dtype: str) -> bytes:
-    shapes = SHAPES.get(op, ((2, 4),))
-    names = [f"x{i}" for i in range(len(shapes))]
+    operands = _operands(op, domain, dtype)
     graph = onnx.GraphProto(name="probe")
-    graph.node.append(make_node(op, names, ["y"], domain=domain, **ATTRS.get(op, {})))
-    for name, shape in zip(names, shapes, strict=True):
-        graph.input.append(make_tensor_value_info(name, NUMBERS[dtype], shape))
+    graph.node.append(make_node(op, [*operands], ["y"], domain=domain, **ATTRS.get(op, {})))
+    for name, (shape, kind) in operands.items():
+        graph.input.append(make_tensor_value_info(name, NUMBERS[kind], shape))
     graph.output.add(name="y")
     model = onnx.ModelProto(ir_version=_ir_version(opset))
     model.graph.CopyFrom(graph)
@@ -100,6 +103,14 @@ def _ir_version(opset: int) -> int:
     return max(known.get(("ai.onnx", opset), onnx.IR_VERSION), OLDEST_IR)
 
 
-def _feed(op: str, dtype: str) -> dict[str, Any]:
-    shapes = SHAPES.get(op, ((2, 4),))
-    return {f"x{i}": np.ones(shape).astype(NUMPY[dtype]) for i, shape in enumerate(shapes)}
+def _feed(op: str, domain: str, dtype: str) -> dict[str, Any]:
+    operands = _operands(op, domain, dtype)
+    return {name: np.ones(shape).astype(NUMPY[kind]) for name, (shape, kind) in operands.items()}
+
+
+def _operands(op: str, domain: str, dtype: str) -> dict[str, tuple[tuple[int, ...], str]]:
+    """What the operator is tried on: names, and the shape and element type of each."""
+    full = f"{domain}::{op}"
+    shapes = SHAPES.get(full) or SHAPES.get(op) or ((2, 4),)
+    kinds = ["i64" if i == POSITIONS.get(full) else dtype for i in range(len(shapes))]
+    return {f"x{i}": each for i, each in enumerate(zip(shapes, kinds, strict=True))}

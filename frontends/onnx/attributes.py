@@ -23,7 +23,8 @@ def read_attributes(proto: onnx.NodeProto, reader: Reader) -> tuple[dict[str, At
     """The attributes of a node, and whether there are bodies besides."""
     found: dict[str, Attr] = {}
     bodied = False
-    for attr in proto.attribute:
+    given = proto.attribute
+    for attr in given:
         kind, name = attr.type, attr.name
         if type(name) is not str:
             raise ModelError(NOT_TEXT)
@@ -42,7 +43,7 @@ def read_attributes(proto: onnx.NodeProto, reader: Reader) -> tuple[dict[str, At
             for tensor in tensors_in(attr):
                 take_in(tensor, reader.folder)
             found[name] = _carried(attr)
-    if len(found) + bodied < len(proto.attribute):
+    if len(found) + bodied < len(given):
         _refuse_twins(proto)
     return found, bodied
 

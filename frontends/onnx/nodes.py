@@ -16,12 +16,13 @@ from graphwright.frontends.onnx.scope import Reader, Scope
 from graphwright.frontends.onnx.text import NOT_TEXT
 from graphwright.frontends.onnx.types import type_of
 from graphwright.ir.errors import ModelError
-from graphwright.ir.graph import Attr, Graph, Node, Origin, Value
+from graphwright.ir.graph import Attr, Graph, Node, Value
 from graphwright.ir.ops import NO_BODIES, OPS, contents_made, infer, is_pure
-from graphwright.ir.provenance import origin_in
+from graphwright.ir.provenance import Origin, origin_in
 from graphwright.ir.types import UNKNOWN, TensorType, Type
 
 STANDARD = ("", "ai.onnx")
+Arity: TypeAlias = tuple[int, int, int, int]
 Bodies: TypeAlias = "tuple[Mapping[str, Graph], tuple[Value, ...]]"
 ReadBodies: TypeAlias = "Callable[[onnx.NodeProto, Sequence[Value | None], Reader, Scope], Bodies]"
 
@@ -56,7 +57,7 @@ class NodeReader:
         if op == "Constant" and domain in STANDARD and self._constant(proto):
             return True
         inputs: list[Value | None] = []
-        for name in proto.input:
+        for name in proto.input[:]:  # a list is faster to go through
             value = scope.values.get(name)
             if value is None and name:
                 value = scope.find(name)
@@ -70,9 +71,11 @@ class NodeReader:
             if any(scope.find(name) is None for name in needed(proto)):
                 return False
             bodies, captures = self.bodies(proto, inputs, self.reader, scope)
-        names = list(proto.output)
+        names = proto.output[:]
         if domain in STANDARD:
-            _check_arity(proto, self.opset, len(inputs), len(names))
+            limits = arity(op, self.opset)
+            if limits is not None:
+                _check_arity(proto, self.opset, limits, len(inputs), len(names))
             op, inputs, attrs = normal(op, self.opset, inputs, attrs, len(names))
         else:
             op = f"{domain}::{op}" + (f":{proto.overload}" if proto.overload else "")
@@ -155,11 +158,10 @@ class NodeReader:
         return True
 
 
-def _check_arity(proto: onnx.NodeProto, opset: int, inputs: int, outputs: int) -> None:
+def _check_arity(
+    proto: onnx.NodeProto, opset: int, limits: Arity, inputs: int, outputs: int
+) -> None:
     """Raise ModelError where an operator has fewer or more inputs or outputs than it can have."""
-    limits = arity(proto.op_type, opset)
-    if limits is None:
-        return
     least, most, least_outputs, most_outputs = limits
     if not least <= inputs <= most or not least_outputs <= outputs <= most_outputs:
         raise ModelError(
@@ -169,7 +171,7 @@ def _check_arity(proto: onnx.NodeProto, opset: int, inputs: int, outputs: int) -
 
 
 @cache
-def arity(op: str, opset: int) -> tuple[int, int, int, int] | None:
+def arity(op: str, opset: int) -> Arity | None:
     """How many inputs an operator has at least and at most, and how many outputs."""
     row = schema(op, "", opset)
     if row is None:

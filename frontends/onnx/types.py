@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import onnx
 
@@ -52,4 +53,10 @@ def tensor_type(proto: onnx.TensorProto) -> TensorType:
     dtype, dims = DTYPES.get(proto.data_type), tuple(proto.dims)
     if dtype is None or (dims and min(dims) < 0):
         raise ModelError(f"the weight '{proto.name}' has no type or shape that ONNX knows")
+    return _shared(dtype, dims)
+
+
+@lru_cache(maxsize=1 << 12)
+def _shared(dtype: str, dims: tuple[int, ...]) -> TensorType:
+    """The type of many weights, as one."""
     return TensorType(dtype, dims)

@@ -8,6 +8,7 @@ from graphwright.ir.operators import (
     pointwise,
     reductions,
     regions,
+    rotary,
     sizes,
     views,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "pointwise",
     "reductions",
     "regions",
+    "rotary",
     "sizes",
     "views",
 ]

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from graphwright.ir.dims import Dim, Sym
+from graphwright.ir.dims import Dim, Sym, at_least
 from graphwright.ir.graph import Contents
 from graphwright.ir.operators.erf import erf
 from graphwright.ir.operators.operands import broadcast_types, tensor
 from graphwright.ir.ops import Attrs, Inputs, Op, contents_of, register
+from graphwright.ir.quotients import quotient
 from graphwright.ir.types import FLOATS, NAMES, NUMPY, UNKNOWN, TensorType, Type
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -90,11 +91,11 @@ def _zipped(function: Combine, a: Contents, b: Contents) -> Contents | None:
 
 
 def _quotient(a: Dim, b: Dim) -> Dim | None:
-    if not isinstance(b, int) or b <= 0:
-        return 1 if a == b and isinstance(a, Sym) and a.nonnegative else None
-    if isinstance(a, int):
+    if isinstance(b, int) and b <= 0:
+        return None
+    if isinstance(a, int) and isinstance(b, int):
         return a // b if a >= 0 else -(-a // b)
-    return a // b if a.nonnegative else None
+    return quotient(a, b) if at_least(a) >= 0 and at_least(b) >= 0 else None
 
 
 def _equal(a: Dim, b: Dim) -> Dim | None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from graphwright.ir.dims import Dim, product
+from graphwright.ir.dims import Dim, at_least, product
 from graphwright.ir.graph import Attr, Contents
 from graphwright.ir.operators.operands import axes_of, broadcast, ints, known, shape_of, tensor
 from graphwright.ir.ops import Attrs, Inputs, NotTyped, Op, contents_of, register
-from graphwright.ir.quotients import exact_quotient
+from graphwright.ir.quotients import exact_quotient, quotient
 from graphwright.ir.types import TensorType, Type
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -41,11 +41,18 @@ def reshaped(
         if shape is None:
             raise NotTyped
         at = dims.index(-1)
-        rest = exact_quotient(product(shape), product(dims[:at] + dims[at + 1 :]))
-        if rest is None:
-            raise NotTyped
-        dims[at] = rest
+        dims[at] = _left_for(product(shape), product(dims[:at] + dims[at + 1 :]))
     return tuple(dims)
+
+
+def _left_for(total: Dim, others: Dim) -> Dim:
+    """What -1 stands for beside the `others`: a whole size, even if the formulas do not divide."""
+    if at_least(others) < 0 or others == 0 or (isinstance(total, int) and isinstance(others, int)):
+        found = exact_quotient(total, others)
+        if found is None:
+            raise NotTyped
+        return found
+    return quotient(total, others)
 
 
 def _reshape(inputs: Inputs, attrs: Attrs) -> tuple[Type, ...]:

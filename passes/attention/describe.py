@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from graphwright.ir.graph import Node, Value
 from graphwright.ir.ops import scalar
+from graphwright.passes.attention.factors import Unprovable
 from graphwright.passes.attention.search import ScoreStep, Site
+from graphwright.passes.attention.steps import shape
 
 HIDDEN = -1000.0  # what is added to a score that is to count for nothing is at most this
 LOOK = 48  # nodes looked at to tell a mask from a bias
@@ -30,37 +32,70 @@ class Program:
 
 
 def program(site: Site) -> Program:
-    """The steps of a site, read one after the other."""
+    """The steps of a site, read one after the other.
+
+    Raises Unprovable for steps that no attention takes.
+    """
     found = Program(site.scale * site.q.scale * site.k.scale)
-    before_cap = 1.0
     for step in site.steps:
         node, other = step.node, _other(step)
         if node.op in ("Mul", "Div"):
-            before_cap = _scaled(found, node, other)
+            _scaled(found, node, other)
+        elif node.op == "Neg":
+            _multiplied(found, -1.0)
         elif node.op == "Tanh":
-            found.cap = 1 / before_cap if before_cap else None
-            if found.scale is not None and found.cap:
-                found.scale *= found.cap  # the scores as they were before they were divided by it
+            _bent(found)
         elif node.op == "Where":
-            found.masks.append(_condition(node))
-            found.boolean.append(True)
-            found.fillers.append(_number(other))
+            _chosen(found, node, other)
         elif node.op == "Concat":
             found.sinks = True
+        elif node.op in ("Max", "Min"):
+            _bounded(node, other)
         elif node.op in ("Add", "Sub") and other is not None and not _is_row_maximum(other):
             _added(found, other)
     return found
 
 
-def _scaled(found: Program, node: Node, other: Value | None) -> float:
+def _scaled(found: Program, node: Node, other: Value | None) -> None:
     by = scalar(other)
-    if by is None:
+    if by is not None:
+        _multiplied(found, 1 / by if node.op == "Div" and by else by)
+    elif found.cap is None:
         found.scale = None
-        return 0.0
-    factor = 1 / by if node.op == "Div" and by else by
-    if found.cap is None and found.scale is not None:
-        found.scale *= factor  # what comes after the cap undoes the division before it
-    return factor
+    else:
+        raise Unprovable("what its capped scores are multiplied by is known only at run time")
+
+
+def _multiplied(found: Program, by: float) -> None:
+    """The scale and the cap when all is multiplied: `c*tanh(a*x)` caps `c*a*x` at `c`."""
+    if found.scale is not None:
+        found.scale *= by
+    if found.cap is not None:
+        found.cap *= by
+
+
+def _bent(found: Program) -> None:
+    if found.cap is not None or found.masks or found.biases:
+        raise Unprovable("its soft cap bends more than the product of queries and keys")
+    found.cap = 1.0
+
+
+def _chosen(found: Program, node: Node, other: Value | None) -> None:
+    filler = scalar(other)
+    if filler is None and other is not None:
+        filler = _most_negative(other)
+    if filler is None or not filler <= HIDDEN:
+        raise Unprovable("what it puts in the place of scores hides no keys")
+    found.masks.append(_condition(node))
+    found.boolean.append(True)
+    found.fillers.append(filler)
+
+
+def _bounded(node: Node, other: Value | None) -> None:
+    """Bounds that no score reaches do nothing: exporters keep infinities away with them."""
+    bound = scalar(other)
+    if bound is None or not (bound <= HIDDEN if node.op == "Max" else bound >= -HIDDEN):
+        raise Unprovable("its scores are cut off at a bound that they may reach")
 
 
 def _added(found: Program, other: Value) -> None:
@@ -87,13 +122,10 @@ def _condition(node: Node) -> Value:
     return value
 
 
-def _number(value: Value | None) -> float:
-    found = scalar(value)
-    return float("nan") if found is None else found
-
-
 def _is_row_maximum(value: Value) -> bool:
-    return value.producer is not None and value.producer.op == "ReduceMax"
+    """Whether a tensor has one number for each row of keys: softmax gives the same without it."""
+    node = value.producer
+    return node is not None and node.op == "ReduceMax" and shape(value)[-1:] == (1,)
 
 
 def _most_negative(value: Value) -> float | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from graphwright.ir.dims import Dim, product
 from graphwright.ir.graph import Value
 from graphwright.passes.attention.contractions import contraction
+from graphwright.passes.attention.describe import program
 from graphwright.passes.attention.factors import Factor, Unprovable, View, all_leaves, leaves
 from graphwright.passes.attention.search import Site, step_forward
 from graphwright.passes.attention.steps import shape, step_back
@@ -36,8 +37,10 @@ def count(factors: tuple[Factor, ...]) -> Dim:
 def roles(site: Site) -> Roles:
     """The roles of all factors, from the tensors that they live in.
 
-    Raises Unprovable for what is no attention: keys that a query's own position chooses.
+    Raises Unprovable for what is no attention: keys that a query's own position chooses, or scores
+    to which something is done that no attention does.
     """
+    program(site)
     seen = [f for axis in site.probabilities for f in leaves(axis) if f.segment is None]
     q, k, v = (all_leaves(s.view) for s in (site.q, site.k, site.v))
     keys = set(site.key)
@@ -45,9 +48,9 @@ def roles(site: Site) -> Roles:
     if any(f in q and f in v and f not in k for f in inner):
         raise Unprovable("the values depend on the query, and the keys do not")
     width = tuple(f for f in _ordered(site.q.view) if f in k and f not in seen)
-    value_width = tuple(
-        f for f in _ordered(site.v.view) if f not in keys and f not in seen and f.index is None
-    )
+    # Beside sinks the keys are a part of an axis of the weights, and not among its factors.
+    beside_keys = [f for f in _ordered(site.v.view) if f not in seen and f not in keys]
+    value_width = tuple(f for f in beside_keys if f.index is None)
     if not keys <= k or not keys <= v or not width:
         raise Unprovable("keys or widths are missing from what they should be part of")
     head_like = _beside_width(site, set(inner), set(width), set(value_width))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from graphwright.ir.dims import Sym, atoms_of
+from graphwright.ir.dims import Sym
 from graphwright.ir.graph import Contents, Node, Value
 from graphwright.ir.ops import constant
+from graphwright.ir.quotients import needed
 from graphwright.ir.types import INTS
 from graphwright.passes.application import any_node
 from graphwright.passes.rule import Builder, Exact, Example, Match, need, rule
@@ -37,7 +38,7 @@ def _may_stay(reader: Node, value: Value) -> bool:
 def names_in(contents: Contents | None) -> frozenset[str]:
     """The names of sizes that contents depend on."""
     found = contents if isinstance(contents, tuple) else (contents,)
-    return frozenset(name for dim in found if isinstance(dim, Sym) for name in atoms_of(dim))
+    return frozenset().union(*(needed(dim) for dim in found if isinstance(dim, Sym)))
 
 
 def _is_end(value: Value, sizes: frozenset[str]) -> bool:

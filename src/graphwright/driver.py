@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphwright.ir.cut import cut
-from graphwright.ir.dims import Dim, Sym, atoms_of, sym
+from graphwright.ir.dims import Dim, atoms_of, sym
+from graphwright.ir.equalities import Equalities
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.ops import contents_of
+from graphwright.ir.renaming import one_name_each, readable_sizes, unify
 from graphwright.ir.retype import is_sharper, retype
 from graphwright.ir.types import TensorType
 from graphwright.passes.rewrite import Application, Banned, Group, rewrite, undo
@@ -42,17 +44,30 @@ def run_groups(
     Without `check` every rewrite stays.
     """
     log = Log()
+    with one_name_each(graph) as known:
+        _run_groups(graph, groups, budget, check, progress, log, known)
+    return log
+
+
+def _run_groups(
+    graph: Graph,
+    groups: Sequence[Group],
+    budget: Budget,
+    check: Check | None,
+    progress: Progress,
+    log: Log,
+    known: Equalities,
+) -> None:
     parts = list(graph.parts())
 
     def judge(done: Sequence[Application]) -> Sequence[Verdict | None]:
         return check([fragment(a, graph) for a in done]) if check and done else [None] * len(done)
 
     for group in groups:
-        for part in parts:
+        for part in parts if budget.opset >= group.since else ():
             # What was folded may tell more of the types that follow, and so let more rules fit.
             while _run_group(part, group, budget, judge, log, progress) and retype(part):
-                pass
-    return log
+                unify(graph, known, aside=(n for a, _ in log.kept for n in a.change.dropped))
 
 
 def _run_group(
@@ -94,7 +109,7 @@ def _note_distance(application: Application, verdict: Verdict | None) -> None:
     apart = [n.origin.distance for n in application.matched if n.origin.distance is not None]
     apart += [0.0 if verdict.distance is None else verdict.distance.max_abs]
     for node in application.made:
-        node.origin = replace(node.origin, distance=max(apart))
+        node.origin = node.origin._replace(distance=max(apart))
 
 
 def fragment(application: Application, whole: Graph) -> Fragment:
@@ -128,10 +143,4 @@ def _sizes(nodes: Sequence[Node]) -> tuple[Dim, ...]:
 
 def input_sizes(graph: Graph) -> frozenset[str]:
     """The names of sizes that can be read off the graph's inputs."""
-    found = set()
-    for value in graph.inputs:
-        if isinstance(value.type, TensorType) and value not in graph.defaults:
-            for dim in value.type.shape or ():
-                if isinstance(dim, Sym) and dim == sym(str(dim)):
-                    found.add(str(dim))
-    return frozenset(found)
+    return frozenset(readable_sizes(graph))

@@ -10,7 +10,7 @@ from textwrap import indent
 from graphwright.driver import input_sizes, run_groups
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node, Value
-from graphwright.passes.pipelines import DEFAULT
+from graphwright.passes.pipelines import DEFAULT, LOWER
 from graphwright.passes.rule import Budget, Example, NoMatch, Rule, Sweep, rules
 from graphwright.requests import nearest
 from graphwright.runtime import Runtime
@@ -50,7 +50,7 @@ def first_line(rule: Rule | Sweep) -> str:
 def told(rule: Rule | Sweep) -> Iterator[str]:
     """A rule in full, line by line: contract, formula, sources, examples and refusals."""
     group = group_of(rule.name)
-    when = f"runs by default, in the group '{group}'" if group else f"--apply {rule.name}"
+    when = f"runs by default, in the group '{group}'" if group else _when_asked(rule.name)
     yield f"{rule.name}: {rule.contract}; {when}"
     yield ""
     yield cleandoc(rule.doc)
@@ -60,6 +60,18 @@ def told(rule: Rule | Sweep) -> Iterator[str]:
             yield from ("", title)
         for example in examples:
             yield from _example(example)
+
+
+def _when_asked(name: str) -> str:
+    """For which targets a rule runs, or else how to ask for it."""
+    found = {
+        target: f"from opset {g.since} on" if g.since else ""
+        for target, groups in LOWER.items()
+        for g in groups
+        if any(r.name == name for r in g.rules)
+    }
+    said = [f"--target {target} {since}".rstrip() for target, since in found.items()]
+    return f"runs with {' and '.join(said)}" if said else f"--apply {name}"
 
 
 def _example(example: Example) -> Iterator[str]:

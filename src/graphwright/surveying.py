@@ -13,6 +13,7 @@ from graphwright.ir.cut import cut
 from graphwright.ir.dims import Dim
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node, Value
+from graphwright.ir.renaming import one_name_each
 from graphwright.ir.types import TensorType
 from graphwright.passes.attention.describe import Program, program
 from graphwright.passes.attention.factors import leaves
@@ -83,12 +84,13 @@ def attentions(graph: Graph, budget: Budget) -> Attentions:
 
     `budget` is what rules may know of the graph, to tell what would be raised.
     """
-    seen = survey(graph)
-    feed = _unpadded(graph)
-    rows = [
-        replace(_row(f"attention-{i}", found, graph, feed), left=_left(found, budget))
-        for i, found in enumerate(seen.found)
-    ]
+    with one_name_each(graph):
+        seen = survey(graph)
+        feed = _unpadded(graph)
+        rows = [
+            replace(_row(f"attention-{i}", found, graph, feed), left=_left(found, budget))
+            for i, found in enumerate(seen.found)
+        ]
     return Attentions(tuple(rows), _others("missed", seen.missed), _others("softmax", seen.other))
 
 

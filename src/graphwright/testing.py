@@ -20,11 +20,12 @@ from graphwright.driver import input_sizes
 from graphwright.ir.clone import clone
 from graphwright.ir.contracts import Exact
 from graphwright.ir.errors import ModelError
-from graphwright.ir.graph import Graph, Header, Node, Origin, Value
+from graphwright.ir.graph import Graph, Header, Node, Value
 from graphwright.ir.ops import return_node
 from graphwright.ir.order import reachable
 from graphwright.ir.parse import parse
 from graphwright.ir.problems import problems
+from graphwright.ir.provenance import Origin
 from graphwright.ir.text import same, show, weights_of
 from graphwright.mutations import mutants, swapped
 from graphwright.passes.rewrite import Application, Group, rewrite, undo

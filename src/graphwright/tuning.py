@@ -68,8 +68,9 @@ def tune(
 
 
 def _unconditional(lowering: Sequence[Group]) -> set[str]:
-    """The rules that tidy up: they take away, and so are never slower."""
-    return {rule.name for group in lowering if group.name == "tidy" for rule in group.rules}
+    """The rules that tidy up, or bring to one form what is written out again as it was."""
+    free = (group for group in lowering if group.name in ("tidy", "rotary"))
+    return {rule.name for group in free for rule in group.rules}
 
 
 def _lowered(

@@ -11,7 +11,7 @@ from graphwright.ir.graph import Graph
 
 def weights(graph: Graph) -> set[FileSlice]:
     """Where the constants of a graph lie that lie in files."""
-    consts = [v.const for _, node in graph.walk() for v in node.inputs if v is not None]
+    consts = [v.const for node in graph.everything() for v in node.inputs if v is not None]
     consts += [v.const for v in graph.outputs if v is not None]
     consts += graph.defaults.values()
     return {const.where for const in consts if const is not None and const.where is not None}

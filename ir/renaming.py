@@ -1,0 +1,111 @@
+"""One name for sizes that are proved to be equal, in all of a graph that speaks of sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeGuard
+
+from graphwright.ir.dims import Dim, Sym
+from graphwright.ir.equalities import Equalities, learn, named, proofs
+from graphwright.ir.graph import Attr, Contents, Graph, Node, Value
+from graphwright.ir.lessons import shape
+from graphwright.ir.types import OptionalType, SequenceType, TensorType, Type
+
+
+def readable_sizes(graph: Graph) -> tuple[str, ...]:
+    """The names of sizes that can be read off the graph's inputs, in the order they are met."""
+    given = (v for v in graph.inputs if v not in graph.defaults)
+    dims = (dim for value in given for dim in shape(value) or ())
+    return tuple(dict.fromkeys(str(d) for d in dims if named(d) is not None))
+
+
+@contextmanager
+def one_name_each(graph: Graph) -> Iterator[Equalities]:
+    """Within, sizes proved to be equal have one name, that of an input's size where there is one.
+
+    The graph's inputs get their declared types back in the end: what is inside speaks of sizes that
+    those have too, and says no less for it.
+    """
+    declared = [(value, value.type, value.contents) for value in graph.inputs]
+    known = proofs(readable_sizes(graph))
+    unify(graph, known)
+    try:
+        yield known
+    finally:
+        for value, type_, contents in declared:
+            value.type, value.contents = type_, contents
+
+
+def unify(graph: Graph, known: Equalities, aside: Iterable[Node] = ()) -> None:
+    """Learn what the nodes of `graph` prove, and rename all its sizes, bodies included, by it.
+
+    `aside` are nodes that may come back into the graph, so that they have to speak of the same.
+    """
+    learn(graph, known)
+    if not known.meanings:
+        return
+    rename = _Renaming(known)
+    rename.graph(graph)
+    for node in aside:
+        rename.nodes([node])
+        for body in node.bodies.values():
+            rename.graph(body)
+
+
+class _Renaming:
+    """Sizes by what they stand for; a type that was met before is not looked at again."""
+
+    def __init__(self, known: Equalities) -> None:
+        self.known = known
+        self.types: dict[Type, Type] = {}
+
+    def graph(self, graph: Graph) -> None:
+        """Rename in a graph and its bodies."""
+        for part in graph.parts():
+            self.values(part.inputs)
+            self.nodes(part.reachable())
+
+    def nodes(self, nodes: Iterable[Node]) -> None:
+        """Rename in what nodes give, and in the sizes that they are told to compute."""
+        for node in nodes:
+            self.values(node.outputs)
+            if node.op == "Sizes":
+                node.attrs = {**node.attrs, "dims": self._dims(node.attrs["dims"])}
+
+    def values(self, values: Iterable[Value]) -> None:
+        """Rename in the types and contents of values."""
+        for value in values:
+            if value.const is None:
+                value.type = self._type(value.type)
+                if value.contents is not None:
+                    value.contents = self._contents(value.contents)
+
+    def _type(self, old: Type) -> Type:
+        new = self.types.get(old)
+        if new is None:
+            new = self.types[old] = self._made(old)
+        return new
+
+    def _made(self, old: Type) -> Type:
+        match old:
+            case TensorType(dtype, tuple(dims)) if any(isinstance(d, Sym) for d in dims):
+                return TensorType(dtype, tuple(map(self.known.resolve, dims)))
+            case SequenceType(element):
+                return SequenceType(self._type(element))
+            case OptionalType(element):
+                return OptionalType(self._type(element))
+        return old
+
+    def _contents(self, old: Contents) -> Contents:
+        resolve = self.known.resolve
+        return tuple(map(resolve, old)) if isinstance(old, tuple) else resolve(old)
+
+    def _dims(self, old: Attr) -> Attr:
+        if isinstance(old, tuple):
+            return tuple([self.known.resolve(d) if _is_dim(d) else d for d in old])
+        return self.known.resolve(old) if _is_dim(old) else old
+
+
+def _is_dim(attr: object) -> TypeGuard[Dim]:
+    return isinstance(attr, int | Sym)

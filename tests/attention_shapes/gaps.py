@@ -1,0 +1,61 @@
+"""Forms that the survey does not find yet, and why; what it finds of them has to be right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.attention_shapes.form import GIVEN, Form
+
+PADDED = ("int_lowest", "int_1e4", "where_int", "padded_causal", "two_adds")
+GIVEN_KEYS = (*GIVEN, *PADDED, "where_lowest", "where_inf", "where_1e9", "where_hidden")
+
+
+def is_fused_of_open_sizes(form: Form) -> bool:
+    return form.product.startswith("fused") and form.sizes != "static"
+
+
+def is_cached_with_given_mask(form: Form) -> bool:
+    given = form.mask in GIVEN_KEYS or form.bias == "per_head"
+    return "cache" in form.length and form.sizes == "all" and given
+
+
+def is_windows_of_open_batch(form: Form) -> bool:
+    return form.layout == "windows" and form.sizes == "batch"
+
+
+def is_sink_before_open_keys(form: Form) -> bool:
+    return form.sinks == "column_first" and form.sizes == "all"
+
+
+def is_buffer_behind_open_cache(form: Form) -> bool:
+    return form.mask == "causal_buffer" and "cache" in form.length and form.sizes == "all"
+
+
+GAPS: dict[str, Callable[[Form], bool]] = {
+    "no shape is inferred for FusedMatMul, and sizes that a file names inside are not believed": (
+        is_fused_of_open_sizes
+    ),
+    'that the "P + S" of a mask is the P + S of keys behind a cache is not known': (
+        is_cached_with_given_mask
+    ),
+    "that a batch of windows divides by the windows is not known": is_windows_of_open_batch,
+    "a slice from the second column on, of keys whose number is open, has no size": (
+        is_sink_before_open_keys
+    ),
+    "that the part of a stored triangle that stands behind a cache is as long as the keys": (
+        is_buffer_behind_open_cache
+    ),
+}
+
+
+def is_misread(form: Form) -> bool:
+    """Whether the pattern of a mask is read off wrongly: where its rows are groups and queries.
+
+    `surveying._pattern` takes the axis before the keys for the queries.
+    """
+    return form.layout == "rows" and form.at == "flat"
+
+
+def gap(form: Form) -> str | None:
+    """Why a form may be missed; None where it may not."""
+    return next((why for why, fits in GAPS.items() if fits(form)), None)

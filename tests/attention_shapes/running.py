@@ -1,0 +1,80 @@
+"""Whether two graphs give the same on hard inputs, judged by the truth where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from tests.attention_shapes.attention import Written
+from tests.attention_shapes.feeds import Feed, feeds
+from tests.attention_shapes.truth import Truth
+
+from graphwright.ir.graph import Graph
+from graphwright.runtime import Runtime
+
+FLOOR = {"f32": 1e-5, "f16": 4e-3}  # of the largest number: what rounding may come to by itself
+APART = {"f32": 1e-4, "f16": 2e-2}  # the same of scores that are not seen in the truth
+GROWTH = 4.0  # how much farther from the truth than the original a result may be
+
+
+def run(graph: Graph, given: Sequence[Feed], runtime: Runtime) -> list[list[np.ndarray]]:
+    """The outputs on each feed, in float64."""
+    ran = runtime.evaluate(graph, [dict(feed.arrays) for feed in given])
+    return [[array.astype(np.float64) for array in outputs] for outputs in ran]
+
+
+def differences(
+    written: Written, before: Graph, after: Graph, runtime: Runtime, *, is_attention: bool = True
+) -> list[str]:
+    """On which feeds the two differ, in words. Only of an attention the truth is known."""
+    given = list(feeds(written))
+    found = []
+    pairs = zip(given, run(before, given, runtime), run(after, given, runtime), strict=True)
+    for feed, was, now in pairs:
+        if feed.dead and overflows(written):
+            continue  # 0 / 0 where nothing was shifted, and a Softmax would give what it pleases
+        if feed.large and not is_attention:
+            continue  # a sum over other axes may be of numbers too small to be exact
+        known = is_attention and has_truth(written, feed)
+        truth = Truth(written, feed.arrays).result() if known else None
+        # Where an exponential overflowed, any number is better.
+        lenient = not is_attention or overflows(written)
+        for i, (old, new) in enumerate(zip(was, now, strict=True)):
+            why = _apart(old, new, truth if i == 0 else None, written.form.kind, lenient=lenient)
+            if why:
+                found.append(f"{feed.about}: {why}")
+    return found
+
+
+def has_truth(written: Written, feed: Feed) -> bool:
+    """Whether float64 says what is to come out; of rows without keys rounding decides."""
+    return not feed.dead and not (feed.large and overflows(written))
+
+
+def overflows(written: Written) -> bool:
+    """Whether large scores are more than the numbers of the form can hold."""
+    return written.form.softmax == "written_plain"
+
+
+def _apart(
+    old: np.ndarray, new: np.ndarray, truth: np.ndarray | None, kind: str, *, lenient: bool
+) -> str:
+    if old.shape != new.shape:
+        return f"the shape was {old.shape} and is {new.shape}"
+    usable = np.isfinite(old)
+    if not lenient and not np.array_equal(old[~usable], new[~usable], equal_nan=True):
+        return "what was NaN or infinite is something else"
+    old, new = old[usable], new[usable]
+    if not np.isfinite(new).all():
+        return "numbers became NaN or infinite"
+    if truth is None:
+        largest, apart = max(1.0, _largest(old)), _largest(old - new)
+        return f"{apart:.3g} apart" if apart > APART[kind] * largest else ""
+    truth = truth[usable]
+    far, own = _largest(new - truth), _largest(old - truth)
+    limit = max(GROWTH * own, FLOOR[kind] * max(1.0, _largest(truth)))
+    return f"{far:.3g} from the truth, the original {own:.3g}" if far > limit else ""
+
+
+def _largest(array: np.ndarray) -> float:
+    return float(np.abs(array).max(initial=0))
