@@ -204,8 +204,8 @@ def main() -> None:
     plain = paths[PLAIN]
     variants = [
         Variant.opened(name, lambda path=path: ort_run(path))  # type: ignore[misc]
-        for name, path in {PLAIN: plain, AGAIN: plain, **paths}.items()
-    ]
+        for name, path in {PLAIN: plain, **paths, AGAIN: plain}.items()
+    ]  # plain first and last: where a session's weights lie depends on when it was opened
     if request["openvino"]:
         variants.append(Variant.opened(OPENVINO, lambda: openvino_run(plain)))
     for size in request["sizes"]:
