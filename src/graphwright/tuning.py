@@ -40,6 +40,7 @@ class Measured:
 
 
 def tune(
+    before: Graph,
     graph: Graph,
     lowering: Sequence[Group],
     budget: Callable[[Graph], Budget],
@@ -50,9 +51,10 @@ def tune(
     """What each rule of `lowering` is worth on ONNX Runtime here, the others left out or kept.
 
     Rules are tried one after the other, each beside the best so far; what is slower is left out.
-    `graph` is left as it is. Raises ModelError where the model cannot be run.
+    `graph` is what came of `before` so far; both are left as they are. Raises ModelError where the
+    model cannot be run.
     """
-    feed = read_data(data, graph)[0] if data is not None else usual_feed(graph, runtime)
+    feed = read_data(data, before)[0] if data is not None else usual_feed(before, runtime)
     inputs = ", ".join(f"{name} {'x'.join(map(str, a.shape))}" for name, a in feed.items())
     names = [rule.name for group in lowering for rule in group.rules]
     left_out = set(names) - NEEDED - _unconditional(lowering)
