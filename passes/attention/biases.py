@@ -12,7 +12,7 @@ from graphwright.passes.attention.factors import (
     leaves,
     new_axis,
 )
-from graphwright.passes.attention.layout import Laid, arranged, nearest_source, node_behind
+from graphwright.passes.attention.layout import Laid, laid_alike, nearest_source, node_behind
 from graphwright.passes.attention.steps import shape
 from graphwright.passes.looking import Looking, Readings
 from graphwright.passes.rule import Builder, Example, Match, Tolerance, need, rule
@@ -39,7 +39,7 @@ def _key_bias(node: Node) -> Readings:
     axes = [new_axis(dim) for dim in shape(k)]
     found = biased(k, axes)
     need(not all_leaves(found.along) & set(leaves(axes[-2])), "its bias differs from key to key")
-    yield (found, axes), [q, *found.node.inputs, v, *extras]
+    yield found, [q, *found.node.inputs, v, *extras]
 
 
 @rule(
@@ -51,7 +51,7 @@ def _key_bias(node: Node) -> Readings:
         {KEYS.format("k + f32([1, 2, 3, 4])")}
         Attention(q, kh, v, {ATTRS.format(0.0)})""",
         f"""
-        {KEYS.format("k").replace("i64([0, 0, 2, 2])", "Sizes(dims=(B, T, 2, 2))")}
+        {KEYS.format("k")}
         Attention(q, kh, v, {ATTRS.format(0.0)})""",
     ),
     Example(
@@ -75,14 +75,15 @@ def drop_key_bias(m: Match, op: Builder) -> Value:
     q (k + b)^T adds the same number to all scores of a row, which softmax does not see. Not where
     scores are capped, have a sink beside them, or are replaced by numbers that count.
     """
-    q, _, v, *extras = m.node.inputs
+    q, k, v, *extras = m.node.inputs
     attrs: dict[str, Any] = dict(m.node.attrs)
     need(not attrs["cap"] and len(extras) < 3, "its scores are capped, or have a sink beside them")
     masked = len(extras) > 1 and attrs["filler"] > LOWEST
     need(not masked, "what hides its keys is no lower than the scores may be")
     need(m.why is None, m.why or "")
-    found, axes = m.found
-    without = arranged(op, bare(op, found.node), found.source.view, axes)
+    found: Biased = m.found
+    assert k is not None
+    without = laid_alike(op, bare(op, found.node), k, found.source.value)
     return op.Attention(q, without, v, *extras, **attrs)
 
 

@@ -10,7 +10,7 @@ from graphwright.ir.dims import Dim
 from graphwright.ir.graph import Node, Value
 from graphwright.ir.ops import constant
 from graphwright.passes.attention.factors import Factor, Unprovable, View, all_leaves, leaves, size
-from graphwright.passes.attention.steps import STEPS, scaled, step_back
+from graphwright.passes.attention.steps import STEPS, first, scaled, step_back
 from graphwright.passes.rule import Builder, need
 from graphwright.passes.shapes import reshape, shape_of
 
@@ -59,6 +59,19 @@ def node_behind(value: Value | None, ops: Collection[str]) -> Node | None:
             return None
         value = node.inputs[0]
     return None
+
+
+def laid_alike(op: Builder, other: Value, value: Value, source: Value) -> Value:
+    """What becomes of `other` by the layout that makes `value` of `source`, of the same type."""
+    path: list[Node] = []
+    while value is not source:
+        assert value.producer is not None
+        path.append(value.producer)
+        value = first(value.producer)
+    for node in reversed(path):
+        given = [other if v is value else v for v in node.inputs]
+        value, other = node.outputs[0], op.call(node.op, *given, **node.attrs)
+    return other
 
 
 def arranged(op: Builder, value: Value, view: View, axes: Sequence[Iterable[Factor]]) -> Value:

@@ -17,7 +17,7 @@ from graphwright.passes.attention.factors import (
     leaves,
     new_axis,
 )
-from graphwright.passes.attention.layout import arranged, nearest_source, node_behind
+from graphwright.passes.attention.layout import arranged, laid_alike, nearest_source, node_behind
 from graphwright.passes.attention.steps import first, shape
 from graphwright.passes.looking import Looking, Readings
 from graphwright.passes.rule import Builder, Example, Match, NoMatch, Tolerance, need, rule
@@ -43,13 +43,12 @@ class Projection(NamedTuple):
 class Moving(NamedTuple):
     """A projection of what an attention gives, and what is added to the values.
 
-    `view` and `axes` are the factors of the axes of the attention's result and of its values, which
-    share heads and width; `columns` those of what is projected.
+    `axes` are the factors of the axes of the values, which share heads and width with what the
+    attention gives, and `columns` those of what is projected.
     """
 
     projection: Projection
     attention: Node
-    view: View
     columns: View
     axes: View
     added: Biased
@@ -78,7 +77,7 @@ def _moving(node: Node) -> Readings:
     lead = [new_axis(dim) for dim in shape(v)[:-3]]
     axes = [*lead, laid.view[-3], new_axis(shape(v)[-2]), laid.view[-1]]
     added = biased(v, axes)
-    found = Moving(projection, attention, laid.view, columns, axes, added)
+    found = Moving(projection, attention, columns, axes, added)
     yield found, [q, k, *added.node.inputs, *extras, projection.weight, projection.offset]
 
 
@@ -101,9 +100,9 @@ def _projects(node: Node) -> bool:
         GIVEN,
         _example(0),
         f"""
-        {SPLIT.format("v", "Sizes(dims=(B, T, 2, 2))")}
+        {SPLIT.format("v", "i64([0, 0, 2, 2])")}
         y = Attention(q, k, vh, {ATTRS.format(0)})
-        {JOIN.format("Sizes(dims=(B, S, 4))")}
+        {JOIN.format("i64([0, 0, 4])")}
         x @ {WEIGHT} + f32([17, 11])""",
     ),
     Example(GIVEN, _example(1), because="sum to 1"),
@@ -120,11 +119,15 @@ def move_value_bias(m: Match, op: Builder) -> Value:
     found: Moving = m.found
     attrs: dict[str, Any] = dict(found.attention.attrs)
     need(not attrs["guard"] and len(found.attention.inputs) < 6, "not all its weights sum to 1")
-    q, k, _, *extras = found.attention.inputs
+    q, k, v, *extras = found.attention.inputs
+    x = found.projection.product.inputs[0]
+    assert v is not None
+    assert x is not None
     offset = _moved(op, found)
-    without = arranged(op, bare(op, found.added.node), found.added.source.view, found.axes)
+    without = laid_alike(op, bare(op, found.added.node), v, found.added.source.value)
     y = op.Attention(q, k, without, *extras, **attrs)
-    return _projected(op, found.projection, arranged(op, y, found.view, found.columns), offset)
+    laid = laid_alike(op, y, x, found.attention.outputs[0])
+    return _projected(op, found.projection, laid, offset)
 
 
 def _projection(node: Node) -> Projection:
