@@ -10,10 +10,6 @@ PADDED = ("int_lowest", "int_1e4", "where_int", "padded_causal", "two_adds")
 GIVEN_KEYS = (*GIVEN, *PADDED, "where_lowest", "where_inf", "where_1e9", "where_hidden")
 
 
-def is_fused_of_open_sizes(form: Form) -> bool:
-    return form.product.startswith("fused") and form.sizes != "static"
-
-
 def is_cached_with_given_mask(form: Form) -> bool:
     given = form.mask in GIVEN_KEYS or form.bias == "per_head"
     return "cache" in form.length and form.sizes == "all" and given
@@ -32,9 +28,6 @@ def is_buffer_behind_open_cache(form: Form) -> bool:
 
 
 GAPS: dict[str, Callable[[Form], bool]] = {
-    "no shape is inferred for FusedMatMul, and sizes that a file names inside are not believed": (
-        is_fused_of_open_sizes
-    ),
     'that the "P + S" of a mask is the P + S of keys behind a cache is not known': (
         is_cached_with_given_mask
     ),
