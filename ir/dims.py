@@ -217,6 +217,8 @@ def least(dim: Dim, bound: int) -> Dim:
         return min(dim, bound)
     if isinstance(atom := _only_atom(dim), Least):
         return least(atom.dim, min(atom.bound, bound))
+    if 0 <= bound <= at_least(dim):
+        return bound
     return Sym((((Least(dim, bound),), 1),))
 
 

@@ -34,7 +34,7 @@ from graphwright.runtime import Runtime
 from graphwright.surveying import Attentions
 
 COUNT = 2200
-FOUND = 1780  # of them outright. This number may only rise
+FOUND = 2125  # of them outright. This number may only rise
 BATCHES = 16
 NEAR_MISSES = 795
 SOME_NEAR = 5  # so that every twist is among the near misses that are run

@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.attention_shapes.form import GIVEN, Form
-
-PADDED = ("int_lowest", "int_1e4", "where_int", "padded_causal", "two_adds")
-GIVEN_KEYS = (*GIVEN, *PADDED, "where_lowest", "where_inf", "where_1e9", "where_hidden")
-
-
-def is_cached_with_given_mask(form: Form) -> bool:
-    given = form.mask in GIVEN_KEYS or form.bias == "per_head"
-    return "cache" in form.length and form.sizes == "all" and given
+from tests.attention_shapes.form import Form
 
 
 def is_windows_of_open_batch(form: Form) -> bool:
     return form.layout == "windows" and form.sizes == "batch"
-
-
-def is_sink_before_open_keys(form: Form) -> bool:
-    return form.sinks == "column_first" and form.sizes == "all"
 
 
 def is_buffer_behind_open_cache(form: Form) -> bool:
@@ -28,13 +16,7 @@ def is_buffer_behind_open_cache(form: Form) -> bool:
 
 
 GAPS: dict[str, Callable[[Form], bool]] = {
-    'that the "P + S" of a mask is the P + S of keys behind a cache is not known': (
-        is_cached_with_given_mask
-    ),
     "that a batch of windows divides by the windows is not known": is_windows_of_open_batch,
-    "a slice from the second column on, of keys whose number is open, has no size": (
-        is_sink_before_open_keys
-    ),
     "that the part of a stored triangle that stands behind a cache is as long as the keys": (
         is_buffer_behind_open_cache
     ),

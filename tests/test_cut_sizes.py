@@ -1,0 +1,64 @@
+"""How long a Slice is, of an axis whose size is known only at run time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphwright.ir.dims import Dim, sym
+from graphwright.ir.graph import Value
+from graphwright.ir.ops import apply, constant
+from graphwright.ir.substitution import evaluate
+from graphwright.ir.types import TensorType
+
+S, P = sym("S"), sym("P")
+END = 2**63 - 1
+
+
+def length(size: Dim, start: Dim, end: Dim) -> Dim | None:
+    """What is known of how long the slice of an axis is."""
+    x = Value(TensorType("f32", (size,)))
+    start_, end_ = (
+        constant([n], "i64") if isinstance(n, int) else apply("Sizes", dims=(n,)).outputs[0]
+        for n in (start, end)
+    )
+    found = apply("Slice", x, start_, end_, constant([0], "i64")).outputs[0].type
+    return found.shape[0] if isinstance(found, TensorType) and found.shape else None
+
+
+@pytest.mark.parametrize(
+    ("size", "start", "end", "expected"),
+    [
+        (S + 1, 1, END, S),
+        (S + 3, 1, -1, S + 1),
+        (S + 3, 3, S + 3, S),
+        (S + 1, 2, END, None),  # S may be 0
+        (S, 1, END, None),
+        (P + S, P, END, S),
+        (P + S, P, P + S, S),
+        (2 * S, S, END, S),
+        (S, S, END, 0),
+        (S, P, END, None),
+        (S + 1, END, END, 0),
+    ],
+)
+def test_what_is_surely_there_is_taken_away(
+    size: Dim, start: Dim, end: Dim, expected: Dim | None
+) -> None:
+    assert length(size, start, end) == expected
+
+
+AT = st.sampled_from([-END, -9, -2, -1, 0, 1, 2, 5, END, P, S, P + S, P + 1])
+
+
+@given(
+    st.sampled_from([S, S + 1, S + 4, P + S, 2 * S + P, P + 2]), AT, AT, *[st.integers(0, 7)] * 2
+)
+def test_lengths_are_what_running_gives(size: Dim, start: Dim, end: Dim, s: int, p: int) -> None:
+    numbers = {"S": s, "P": p}
+    found = length(size, start, end)
+    if found is not None:
+        first, last = (evaluate(n, numbers) for n in (start, end))
+        assert evaluate(found, numbers) == len(np.arange(evaluate(size, numbers))[first:last])
