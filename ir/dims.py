@@ -165,7 +165,7 @@ def _written_floor(floor: Floor, name: Callable[[str], str]) -> str:
 
 
 def _is_plain(dim: Dim) -> bool:
-    return isinstance(dim, int) or isinstance(_only_atom(dim), str)
+    return isinstance(dim, int) or isinstance(only_atom(dim), str)
 
 
 def product(dims: Iterable[Dim]) -> Dim:
@@ -215,7 +215,7 @@ def least(dim: Dim, bound: int) -> Dim:
     """The smaller of a size and a number."""
     if isinstance(dim, int):
         return min(dim, bound)
-    if isinstance(atom := _only_atom(dim), Least):
+    if isinstance(atom := only_atom(dim), Least):
         return least(atom.dim, min(atom.bound, bound))
     if 0 <= bound <= at_least(dim):
         return bound
@@ -235,7 +235,7 @@ def joint(a: Dim, b: Dim) -> Dim:
     if isinstance(a, int) or isinstance(b, int):
         return a
     for one, other in ((a, b), (b, a)):
-        atom = _only_atom(one)
+        atom = only_atom(one)
         if isinstance(atom, Least) and atom.dim == other and atom.bound > 1:
             return other
         if (isinstance(atom, Joint) and other in (atom.a, atom.b)) or at_least(one) > 1:
@@ -253,8 +253,9 @@ def at_least(dim: Dim) -> int:
     return sum(n for atoms, n in dim.terms if not atoms)
 
 
-def _only_atom(dim: Sym) -> Atom | None:
-    ((atoms, n), *others) = dim.terms
+def only_atom(dim: Dim) -> Atom | None:
+    """The atom that a size is, if it is nothing more."""
+    ((atoms, n), *others) = terms_of(dim)
     return atoms[0] if not others and n == 1 and len(atoms) == 1 else None
 
 

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphwright.ir.dims import Dim, sym
+import graphwright as gw
+from graphwright.ir.dims import Dim, least, sym
+from graphwright.ir.equalities import learn, proofs
 from graphwright.ir.graph import Value
 from graphwright.ir.ops import apply, constant
 from graphwright.ir.substitution import evaluate
@@ -42,6 +44,8 @@ def length(size: Dim, start: Dim, end: Dim) -> Dim | None:
         (S, S, END, 0),
         (S, P, END, None),
         (S + 1, END, END, 0),
+        (64, P, P + S, least(P + S, 64) - least(P, 64)),
+        (64, P, S, None),
     ],
 )
 def test_what_is_surely_there_is_taken_away(
@@ -62,3 +66,21 @@ def test_lengths_are_what_running_gives(size: Dim, start: Dim, end: Dim, s: int,
     if found is not None:
         first, last = (evaluate(n, numbers) for n in (start, end))
         assert evaluate(found, numbers) == len(np.arange(evaluate(size, numbers))[first:last])
+
+
+def known_of(shape: str, dim: Dim) -> Dim:
+    """What a size is where a tensor of sizes P and P + S meets one of `shape`."""
+    graph = gw.parse(f"def model(x: f32[P, P+S], y: f32[{shape}]):\n    return x + y")
+    known = proofs(("P", "S"))
+    learn(graph, known)
+    return known.resolve(dim)
+
+
+def test_what_reaches_as_far_as_all_is_not_cut_off() -> None:
+    cut, before = least(P + S, 64), least(P, 64)
+    assert known_of("P, min(P+S, 64)", cut) == P + S
+    assert known_of("min(P, 64), min(P+S, 64)", before) == P
+    assert known_of("4, min(P+S, 64)", least(P, 32)) == least(P, 32)
+    assert known_of("4, min(P+S, 1)", least(P + S, 1)) == least(P + S, 1)
+    assert known_of("4, min(P, 64)", before) == before
+    assert known_of("4, 1", cut) == cut
