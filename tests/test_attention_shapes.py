@@ -20,7 +20,6 @@ from tests.attention_shapes import (
     feeds,
     forms,
     gap,
-    is_misread,
     near_misses,
     write,
 )
@@ -34,7 +33,7 @@ from graphwright.runtime import Runtime
 from graphwright.surveying import Attentions
 
 COUNT = 2200
-FOUND = 2125  # of them outright. This number may only rise
+FOUND = 2138  # of them outright. This number may only rise
 BATCHES = 16
 NEAR_MISSES = 795
 SOME_NEAR = 5  # so that every twist is among the near misses that are run
@@ -66,10 +65,7 @@ def problems(form: Form) -> list[str]:
         return [] if gap(form) else [f"missed: {why}"]
     if len(seen.found) > 1:
         return [f"{len(seen.found)} are found"]
-    wanted = claim(written)
-    if is_misread(form):
-        wanted = {name: value for name, value in wanted.items() if name not in ("causal", "window")}
-    return list(faults(seen.found[0], wanted))
+    return list(faults(seen.found[0], claim(written)))
 
 
 def test_there_are_many_and_all_differ() -> None:
