@@ -100,11 +100,9 @@ class Sym:
             return _named_quotient(self, by)
         if by <= 0:
             raise ValueError(f"{self} // {by}: sizes are divided by positive numbers only")
-        whole = [(a, n // by) for a, n in self.terms if n % by == 0 or not a]
+        whole = _normal((a, n // by) for a, n in self.terms if n % by == 0 or not a)
         rest = _normal((a, n if a else n % by) for a, n in self.terms if n % by)
-        if isinstance(rest, Sym):
-            whole.append(((Floor(rest, by),), 1))
-        return _normal(whole)
+        return whole + _named_quotient(rest, by) if isinstance(rest, Sym) else whole
 
     def __rfloordiv__(self, dim: int) -> Dim:
         return _named_quotient(dim, self)
@@ -259,11 +257,11 @@ def only_atom(dim: Dim) -> Atom | None:
     return atoms[0] if not others and n == 1 and len(atoms) == 1 else None
 
 
-def _named_quotient(dim: Dim, by: Sym) -> Dim:
+def _named_quotient(dim: Dim, by: Dim) -> Dim:
     """One atom; numbers that divide both are taken out, so that two spellings are the same."""
     if dim == by or dim == 0:
         return 1 if dim == by else 0
-    common = gcd(*(n for _, n in (*terms_of(dim), *by.terms)))
+    common = gcd(*(n for _, n in (*terms_of(dim), *terms_of(by))))
     whole, part = (_normal((atoms, n // common) for atoms, n in terms_of(d)) for d in (dim, by))
     return whole if part == 1 else Sym((((Floor(whole, part),), 1),))
 

@@ -141,8 +141,28 @@ def _reshape(node: Node) -> Iterator[Lesson]:
     if given is None or not isinstance(wanted, tuple):
         return
     least = 0 if node.attrs.get("allowzero") else 1
+    result = shape(node.outputs[0])
     if all(at_least(dim) >= least for dim in wanted):
         yield product(given), product(wanted)
+    elif result is not None and _only_one_open(given, wanted, result):
+        yield product(given), product(result)
+
+
+def _only_one_open(given: Shape, wanted: Sequence[Dim], result: Shape) -> bool:
+    """Whether one size is -1, or was computed, and the others are numbers above 0.
+
+    If what was computed comes to 0, it copies: of so many elements as the other sizes do not allow,
+    unless there are none, which 0 says too.
+    """
+    open_ = [i for i, dim in enumerate(wanted) if dim == -1 or isinstance(dim, Sym)]
+    if len(open_) != 1:
+        return False
+    at = open_[0]
+    before, after = (product(dims[:at] + dims[at + 1 :]) for dims in (given, result))
+    if not isinstance(after, int) or after < 1:
+        return False
+    one_meaning = at < len(given) and isinstance(before, int) and before > 0 and before != after
+    return wanted[at] == -1 or one_meaning
 
 
 def attended(node: Node) -> Iterator[Lesson]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import onnx
 import pytest
 from tests.attention_shapes import (
-    GAPS,
     Form,
     NearMiss,
     Truth,
@@ -19,7 +17,6 @@ from tests.attention_shapes import (
     faults,
     feeds,
     forms,
-    gap,
     near_misses,
     write,
 )
@@ -33,7 +30,6 @@ from graphwright.runtime import Runtime
 from graphwright.surveying import Attentions
 
 COUNT = 2200
-FOUND = 2138  # of them outright. This number may only rise
 BATCHES = 16
 NEAR_MISSES = 795
 SOME_NEAR = 5  # so that every twist is among the near misses that are run
@@ -62,7 +58,7 @@ def problems(form: Form) -> list[str]:
     seen = surveyed(from_proto(written.model))
     if not seen.found:
         why = [other.why for other in (*seen.missed, *seen.other_softmax)]
-        return [] if gap(form) else [f"missed: {why}"]
+        return [f"missed: {why}"]
     if len(seen.found) > 1:
         return [f"{len(seen.found)} are found"]
     return list(faults(seen.found[0], claim(written)))
@@ -72,12 +68,6 @@ def test_there_are_many_and_all_differ() -> None:
     found = every_form()
     assert len(found) == len(set(found)) == len({str(form) for form in found}) == COUNT
     assert is_covering(found)
-
-
-def test_few_may_be_missed() -> None:
-    gaps = Counter(gap(form) for form in every_form())
-    assert gaps[None] >= FOUND
-    assert set(gaps) == {None, *GAPS}
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))

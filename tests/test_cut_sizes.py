@@ -1,4 +1,4 @@
-"""How long a Slice is, of an axis whose size is known only at run time."""
+"""How long what is cut out of an axis is, whose size is known only at run time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from graphwright.ir.dims import Dim, least, sym
 from graphwright.ir.equalities import learn, proofs
 from graphwright.ir.graph import Value
 from graphwright.ir.ops import apply, constant
+from graphwright.ir.renaming import one_name_each
 from graphwright.ir.substitution import evaluate
 from graphwright.ir.types import TensorType
 
@@ -84,3 +85,49 @@ def test_what_reaches_as_far_as_all_is_not_cut_off() -> None:
     assert known_of("4, min(P+S, 1)", least(P + S, 1)) == least(P + S, 1)
     assert known_of("4, min(P, 64)", before) == before
     assert known_of("4, 1", cut) == cut
+
+
+def halved(given: str, target: str) -> bool:
+    """Whether a Reshape proves that S is even."""
+    graph = gw.parse(f"def model(x: f32[{given}]):\n    return Reshape(x, {target}, allowzero=0)")
+    known = proofs(("S", "T"))
+    learn(graph, known)
+    return known.resolve(S) == 2 * (S // 2) == known.resolve(known.resolve(S))
+
+
+@pytest.mark.parametrize(
+    ("given", "target"),
+    [
+        ("S", "i64([-1, 2])"),
+        ("S, 21", "i64([-1, 2, 3, 7])"),
+        ("S, 3, 7", "i64([-1, 6, 0])"),
+        ("S, 3", "Sizes(dims=(S//2, 2, 3))"),
+        ("2, S", "Sizes(dims=(2, S//2, 2))"),  # 0 would copy S = 1, which is too few
+    ],
+)
+def test_what_is_cut_in_halves_is_even(given: str, target: str) -> None:
+    assert halved(given, target)
+
+
+@pytest.mark.parametrize(
+    ("given", "target"),
+    [
+        ("S, 4", "i64([-1, 2])"),
+        ("S, T", "i64([-1, 2])"),
+        ("S, 4", "Sizes(dims=(S//2, 4))"),  # of S = 1 the 0 copies, and all is well
+        ("S, T", "Sizes(dims=(S//2, 2, T))"),
+        ("T, S", "Sizes(dims=(T, S//2, 2))"),
+    ],
+)
+def test_what_may_be_cut_otherwise_need_not_be_even(given: str, target: str) -> None:
+    assert not halved(given, target)
+
+
+def test_what_was_proved_is_known_when_inputs_have_their_own_names_again() -> None:
+    lines = "a = x * 2.0\n    b = Reshape(a, i64([-1, 2, 3]))\n    return b"
+    graph = gw.parse(f"def model(x: f32[S, 3]):\n    {lines}")
+    for _ in range(2):
+        with one_name_each(graph) as known:
+            assert known.resolve(S) == 2 * (S // 2)
+            assert str(graph.inputs[0].type) == "f32[2*(S//2), 3]"
+        assert str(graph.inputs[0].type) == "f32[S, 3]"
