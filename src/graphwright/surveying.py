@@ -98,11 +98,18 @@ def _left(found: Found, budget: Budget) -> str | None:
     """Why an attention would not become one operator."""
     if found.site is None:
         return None
+    if _is_bare(found.site):
+        return "no maximum is taken off before its exponential, so that large scores give NaN"
     try:
         raise_attention.at(found.site.values.outputs[0], budget)[2].discard()
     except NoMatch as reason:
         return str(reason)
     return None
+
+
+def _is_bare(site: Site) -> bool:
+    """Whether the softmax stands in the model as exponentials that nothing keeps from overflow."""
+    return "fuse-bare-softmax" in site.softmax.origin.rules
 
 
 def _others(kind: str, found: Sequence[NotFound]) -> tuple[Missed, ...]:
@@ -164,7 +171,8 @@ def _dead_rows(done: Program, site: Site) -> str | None:
         return None
     if any(node.op == "Where" for node in site.after):
         return "zero"
-    return "NaN" if -np.inf in done.fillers else "what the scores give with the mask added"
+    hides_all = -np.inf in done.fillers or _is_bare(site)  # of a bare row 0 is divided by 0
+    return "NaN" if hides_all else "what the scores give with the mask added"
 
 
 def _is_cached(site: Site, graph: Graph) -> bool:
