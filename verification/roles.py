@@ -58,6 +58,7 @@ class Role:
     sizes: list[tuple[Use, int]] = field(default_factory=list)
     is_mask: bool = False
     is_bias: bool = False
+    is_factor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,8 @@ def _computed(node: Node, op: str, index: int, at: At, role: Role) -> Iterator[A
         role.is_mask = role.is_mask or number == 1
     if op == "Mul" and number is not None and abs(number) >= PENALTY:
         role.is_mask = True
+    if op == "Mul" and other is not None and other.const is None:
+        role.is_factor = True
     if _is(out, FLOATS):
         shared = op == "Add" and _stands_beside_scores(at.value, other, index)
         yield replace(at, value=out, added=at.added or shared)
