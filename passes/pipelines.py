@@ -94,6 +94,7 @@ LOWER: dict[str, tuple[Group, ...]] = {
             "lower-gelu",
             "lower-swish",
             "lower-rotary",
+            "lower-masked-attention",
             "lower-attention-ort",
             "lower-attention-onnx",
             "lower-attention",

@@ -34,14 +34,41 @@ def reshape(op: Builder, x: Value, shape: Shape | None) -> Value:
     assert shape is not None
     if shape_of(x) == shape:
         return x
-    open_sizes = [d for d in shape if isinstance(d, Sym)]
-    if len(open_sizes) < 2 and 0 not in shape:
-        sizes = constant([d if isinstance(d, int) else -1 for d in shape], "i64")
-        reshaped = op.Reshape(x, sizes)
-        if shape_of(reshaped) == shape:
-            return reshaped
+    names = frozenset().union(*(needed(d) for d in shape if isinstance(d, Sym)))
+    one_open = sum(isinstance(d, Sym) for d in shape) < 2
+    for numbers in (_with_rest(shape), _with_copies(shape_of(x) or (), shape)):
+        if 0 not in shape and (one_open or not names <= op.budget.sizes) and numbers.count(-1) < 2:
+            reshaped = op.Reshape(x, constant(numbers, "i64"))
+            if shape_of(reshaped) == shape:
+                return reshaped
+    have = shape_of(x) or ()
+    if not names <= op.budget.sizes and _without_ones(have) == _without_ones(shape):
+        return _between_ones(op, x, have, shape)
     need(0 not in shape, "it is empty")
     return op.Reshape(x, _sizes(op, shape))
+
+
+def _without_ones(shape: Shape) -> list[Dim]:
+    return [d for d in shape if d != 1]
+
+
+def _between_ones(op: Builder, x: Value, have: Shape, shape: Shape) -> Value:
+    """`x` with its axes of size 1 taken out and put where they belong."""
+    out, in_ = (tuple(i for i, d in enumerate(dims) if d == 1) for dims in (have, shape))
+    x = op.Squeeze(x, axes=out) if out else x
+    return op.Unsqueeze(x, axes=in_) if in_ else x
+
+
+def _with_rest(shape: Shape) -> list[int]:
+    """The numbers of a shape, and -1 for what is known only at run time."""
+    return [d if isinstance(d, int) else -1 for d in shape]
+
+
+def _with_copies(have: Shape, shape: Shape) -> list[int]:
+    """As `_with_rest`, and 0 for what stands at the same place before, which is copied."""
+    same = [a == b for a, b in zip(have, shape, strict=False)] + [False] * len(shape)
+    numbers = _with_rest(shape)
+    return [0 if n == -1 and copied else n for n, copied in zip(numbers, same, strict=False)]
 
 
 def expand(op: Builder, x: Value, shape: Shape) -> Value:

@@ -1,4 +1,4 @@
-"""Norms in opsets that lack them are written so that ONNX Runtime makes one operator of each."""
+"""What opsets lack is written so that ONNX Runtime makes one operator of it: norms, and Gelu."""
 
 from __future__ import annotations
 
@@ -75,3 +75,27 @@ def test_the_runtime_knows_a_norm_that_is_written_out(
 def test_no_ones_are_written_out(kind: str, tmp_path: Path) -> None:
     graph = _graph(kind, False, tmp_path / "before.onnx")
     assert gw.optimize(graph).report.nodes_after["Div"] == 1
+
+
+def test_the_runtime_knows_a_tanh_gelu_that_is_written_out(tmp_path: Path) -> None:
+    nodes = [
+        _node("Relu", "given", "x"),
+        _node("Mul", "x x", "square"),
+        _node("Mul", "square x", "cube"),
+        _node("Mul", "cube small", "bent"),
+        _node("Add", "x bent", "sum"),
+        _node("Mul", "sum root", "inner"),
+        _node("Tanh", "inner", "t"),
+        _node("Add", "t one", "both"),
+        _node("Mul", "x both", "twice"),
+        _node("Mul", "twice half", "g"),
+        _node("Relu", "g", "y"),
+    ]
+    numbers = {"small": 0.044715, "root": (2 / np.pi) ** 0.5, "one": 1.0, "half": 0.5}
+    weights = [weight(name, value) for name, value in numbers.items()]
+    given, gives = [info("given", "B", "S", 64)], [info("y", "B", "S", 64)]
+    onnx.save(model(nodes, given, gives, weights, opset=17), tmp_path / "before.onnx")
+    done = gw.optimize(tmp_path / "before.onnx")
+    assert done.report.nodes_after["Gelu"] == 1
+    gw.save(done.graph, tmp_path / "after.onnx")
+    assert _run_as(tmp_path / "after.onnx")["FastGelu"] == 1

@@ -63,9 +63,8 @@ def _kind(value: Value, dtype: str, role: Role) -> str:
     if value.contents is not None:
         return "contents"
     if dtype in FLOATS:
-        ones = role.is_mask or role.is_factor  # it leaves what it multiplies, or takes it away
-        is_bias = role.is_bias or (named and not ones)
-        return "bias" if is_bias else "mask" if named and ones else "float"
+        is_bias = role.is_bias or (named and not role.is_mask)
+        return "bias" if is_bias else "mask" if role.is_mask and named else "float"
     if dtype == "bool":
         return "mask"
     if dtype not in INTS:

@@ -58,7 +58,6 @@ class Role:
     sizes: list[tuple[Use, int]] = field(default_factory=list)
     is_mask: bool = False
     is_bias: bool = False
-    is_factor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +177,8 @@ def _computed(node: Node, op: str, index: int, at: At, role: Role) -> Iterator[A
     number = scalar(other)
     if op == "Sub" and index == 1:
         role.is_mask = role.is_mask or number == 1
-    if op == "Mul" and number is not None and abs(number) >= PENALTY:
-        role.is_mask = True
-    if op == "Mul" and other is not None and other.const is None:
-        role.is_factor = True
+    if op == "Mul" and (other is None or other.const is None or abs(number or 0) >= PENALTY):
+        role.is_mask = True  # what data is multiplied by chooses, as what becomes a penalty does
     if _is(out, FLOATS):
         shared = op == "Add" and _stands_beside_scores(at.value, other, index)
         yield replace(at, value=out, added=at.added or shared)

@@ -92,11 +92,13 @@ def written_out(
     filler: float = -inf,
     guard: int = 0,
     precision: str = "",
+    depth: float = 0.0,
 ) -> Value:
     """Attention in operators that every runtime has, made by `make(op, *inputs, **attrs)`.
 
-    Query heads that share keys stand below one another in one product, so nothing is repeated.
-    Raises NotTyped where heads are not known.
+    Query heads that share keys stand below one another in one product, so nothing is repeated. No
+    score is let fall more than `depth` below the greatest of its row, if that is not 0. Raises
+    NotTyped where heads are not known.
     """
     heads, shared = _shape(q)[-3], _shape(k)[-3]
     if scale / (cap or 1.0) != 1.0:
@@ -109,12 +111,16 @@ def written_out(
     s = _scores(make, s, bias, cap, precision)
     if mask is not None:
         s = make("Where", mask, s, filler)
-    p = make("Softmax", s, axis=-1) if sink is None else _beside_sink(make, s, sink)
-    if guard:
-        p = make("Where", make("IsNaN", p), 0.0, p)
-    if precision:
-        p = make("Cast", p, to=_dtype(v))
-    return _heads(make, make("MatMul", _heads(make, p, shared), v), heads)
+    p = _softmax(make, s, depth) if sink is None else _beside_sink(make, s, sink, depth)
+    weights = make("Cast", p, to=_dtype(v)) if precision else p
+    y = _heads(make, make("MatMul", _heads(make, weights, shared), v), heads)
+    return _guarded(make, y, _heads(make, p, heads)) if guard else y
+
+
+def _guarded(make: Make, y: Value, p: Value) -> Value:
+    """0 in the rows whose weights are NaN, which all of a row are if one is."""
+    start, end, axis = (constant([n], "i64") for n in (0, 1, -1))
+    return make("Where", make("IsNaN", make("Slice", p, start, end, axis)), 0.0, y)
 
 
 def _heads(make: Make, x: Value, heads: Dim) -> Value:
@@ -140,13 +146,21 @@ def _scores(make: Make, s: Value, bias: Value | None, cap: float, precision: str
     return make("Cast", s, to=precision) if precision and late else s
 
 
-def _beside_sink(make: Make, s: Value, sink: Value) -> Value:
+def _softmax(make: Make, s: Value, depth: float) -> Value:
+    if depth:
+        s = make("Max", s, make("Sub", make("ReduceMax", s, axes=(-1,), keepdims=1), depth))
+    return make("Softmax", s, axis=-1)
+
+
+def _beside_sink(make: Make, s: Value, sink: Value, depth: float) -> Value:
     """The weights of keys beside a column that takes a part and gives nothing."""
     start, before_last, last = (constant([n], "i64") for n in (0, -1, -1))
+    if _dtype(sink) != _dtype(s):
+        sink = make("Cast", sink, to=_dtype(s))
     if _shape(sink) != (*_shape(s)[:-1], 1):
         lead = make("Slice", make("Shape", s), start, before_last, start)
         sink = make("Expand", sink, make("Concat", lead, constant([1], "i64"), axis=0))
-    p = make("Softmax", make("Concat", s, sink, axis=-1), axis=-1)
+    p = _softmax(make, make("Concat", s, sink, axis=-1), depth)
     return make("Slice", p, start, before_last, last)
 
 

@@ -122,6 +122,8 @@ def _added(found: Formula, site: Site, step: ScoreStep) -> None:
     need(found.floor is None, "something is added after a limit")
     same_type = all(dtype_of(b.value) == dtype_of(other.value) for b in found.biases)
     need(same_type, "what is added to its scores is of different types")
+    rounds = dtype_of(other.value) == "f16" and found.biases
+    need(not rounds, "in half precision it matters in which order it is added up")
     sign = -1.0 if step.node.op == "Sub" else 1.0
     found.biases.append(Term(other.value, other.view, sign))
 

@@ -28,7 +28,7 @@ PLAIN = "filler=-inf, guard=0, precision=''"
         """
         s = q @ Transpose(k, perm=(0, 1, 3, 2))
         p = Softmax(Where(m, s, f32(-inf)), axis=-1)
-        Where(IsNaN(p), f32(0), p) @ v""",
+        Where(IsNaN(Slice(p, i64([0]), i64([1]), i64([-1]))), f32(0), p @ v)""",
     ),
     Example(
         f"{GIVEN.format(heads=2)}, m: f32[B, 1, S, T]",

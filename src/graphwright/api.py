@@ -141,7 +141,7 @@ def rewritten(
         budget = budget_for(graph, runtime)
         check = _checker(runtime) if verify else None
         done = run_groups(graph, groups, budget, check, progress)
-        measured = _tuned(graph, lowering, runtime, data, progress) if tune else ()
+        measured = _tuned(before, graph, lowering, runtime, data, progress) if tune else ()
         slower = [each.rule for each in measured if not each.kept]
         lowered = run_groups(graph, without(slower, lowering), budget, check, progress)
         done = Log(done.kept + lowered.kept, done.left_out + lowered.left_out)
@@ -164,6 +164,7 @@ def rewritten(
 
 
 def _tuned(
+    before: Graph,
     graph: Graph,
     lowering: Sequence[Group],
     runtime: Runtime,
@@ -174,7 +175,7 @@ def _tuned(
     from graphwright.tuning import tune as measure
 
     budget = partial(budget_for, runtime=runtime)
-    found = measure(graph, lowering, budget, runtime, data, progress)
+    found = measure(before, graph, lowering, budget, runtime, data, progress)
     note_measured(graph, found)
     return found
 

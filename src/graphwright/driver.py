@@ -121,7 +121,7 @@ def fragment(application: Application, whole: Graph) -> Fragment:
     leaves = [v for v in application.leaves if v.const is None]
     before = cut([old], leaves, name="before", reads=application.reads)
     after = cut([new], leaves, name="after", reads=application.reads)
-    sizes = _sizes(after.nodes())
+    sizes = _sizes([*before.nodes(), *after.nodes()])
     header = None if whole.header is None else replace(whole.header, source=None)
     for part in (before, after):
         part.header, part.functions = header, whole.functions

@@ -136,7 +136,7 @@ def can_be_undone(rule: Rule | Sweep, example: Example) -> None:
     assert show(graph) == text, f"undoing {rule.name} gives\n{show(graph)}\nand not\n{text}"
 
 
-LAYOUT = frozenset({"Sizes", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten"})
+LAYOUT = frozenset({"Sizes", "Slice", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten"})
 """What computes nothing, and is merged with its like."""
 
 FUSED = 100
@@ -199,8 +199,9 @@ def _work(graph: Graph, fused: set[str]) -> int:
 def _operators(node: Node, fused: set[str]) -> int:
     """How many operators it stands for; many, if it is one of those `fused` that were there."""
     foreign = "::" in node.op and (node.op not in OPS or len(node.inputs) > 1)
-    if foreign or node.op.startswith("Attention@"):
-        return FUSED if node.op in fused else 1
+    is_attention = node.op.partition("@")[0] == "Attention"
+    if (foreign or is_attention) and node.op in fused:
+        return FUSED
     parts = [node]
     if node.op == "Attention":
         parts = reachable([return_node([expansion(node)[1]], [""])])[:-1]

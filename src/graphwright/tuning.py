@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from statistics import median
+from statistics import quantiles
 
 from graphwright.backends.ort.probe import runtime_version
 from graphwright.benching import usual_feed
@@ -26,15 +27,20 @@ NOTE = "graphwright.tuned"
 
 @dataclass(frozen=True)
 class Measured:
-    """A lowering that was tried: how many times as fast the model is with it, and on what."""
+    """A lowering that was tried: how many times as fast the model is with it, and on what.
+
+    It was left out if it is slower by more than `noise`.
+    """
 
     rule: str
     speedup: float
+    noise: float
     kept: bool
     inputs: str
 
 
 def tune(
+    before: Graph,
     graph: Graph,
     lowering: Sequence[Group],
     budget: Callable[[Graph], Budget],
@@ -45,9 +51,10 @@ def tune(
     """What each rule of `lowering` is worth on ONNX Runtime here, the others left out or kept.
 
     Rules are tried one after the other, each beside the best so far; what is slower is left out.
-    `graph` is left as it is. Raises ModelError where the model cannot be run.
+    `graph` is what came of `before` so far; both are left as they are. Raises ModelError where the
+    model cannot be run.
     """
-    feed = read_data(data, graph)[0] if data is not None else usual_feed(graph, runtime)
+    feed = read_data(data, before)[0] if data is not None else usual_feed(before, runtime)
     inputs = ", ".join(f"{name} {'x'.join(map(str, a.shape))}" for name, a in feed.items())
     names = [rule.name for group in lowering for rule in group.rules]
     left_out = set(names) - NEEDED - _unconditional(lowering)
@@ -59,9 +66,10 @@ def tune(
         if name not in applied:
             left_out.discard(name)
             continue
-        speedup = _speedup(best, other, feed, runtime)
-        found.append(Measured(name, round(speedup, 4), speedup >= 1, inputs))
-        if speedup >= 1:
+        speedup, noise = _speedup(best, other, feed, runtime)
+        kept = speedup + noise >= 1
+        found.append(Measured(name, round(speedup, 4), round(noise, 4), kept, inputs))
+        if kept:
             left_out.discard(name)
             best = other
     return tuple(found)
@@ -83,9 +91,17 @@ def _lowered(
     return made, {application.rule for application, _ in log.kept}
 
 
-def _speedup(before: Graph, after: Graph, feed: Feed, runtime: Runtime) -> float:
+def _speedup(before: Graph, after: Graph, feed: Feed, runtime: Runtime) -> tuple[float, float]:
+    """How many times as fast the second is, and how far off that may be.
+
+    Medians that differ by less than the second may well be of the same distribution.
+    Source: McGill, Tukey and Larsen 1978, "Variations of Box Plots", The American Statistician 32,
+    section 7.
+    """
     times = runtime.interleaved([before, after], feed, MOST, SECONDS)
-    return float(median(a / b for a, b in zip(*times, strict=True)))
+    ratios = [a / b for a, b in zip(*times, strict=True)]
+    low, middle, high = quantiles(ratios, n=4, method="inclusive")
+    return middle, 1.57 * (high - low) / math.sqrt(len(ratios))
 
 
 def note_measured(graph: Graph, measured: Sequence[Measured]) -> None:

@@ -1,0 +1,117 @@
+"""Attention whose masked scores are kept out of the slow range of the exponential."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphwright.ir.graph import Node, Value
+from graphwright.ir.operators.attention import written_out
+from graphwright.ir.ops import NotTyped
+from graphwright.passes.application import any_node
+from graphwright.passes.rule import Builder, Example, Match, NoMatch, Tolerance, need, rule
+from graphwright.passes.shapes import dtype_of, shape_of
+
+DEPTH = 60.0  # e**-60 is 9e-27: of a thousand keys it is no part of a float32, and no denormal
+LOOK = 64  # nodes of a mask that are looked at
+SMALL = 1 << 22  # bytes of a constant that is looked at
+HIDDEN = -1000.0
+
+GIVEN = "q: f32[B, 4, S, 8], k: f32[B, 4, S, 8], v: f32[B, 4, S, 8]"
+ATTRS = "scale=1.0, cap=0.0, filler=-inf, guard=0, precision=''"
+
+
+def _is_masked(node: Node) -> bool:
+    return len(node.inputs) > 3
+
+
+@rule(
+    any_node("Attention", when=_is_masked),
+    Tolerance(),
+    Example(
+        f"{GIVEN}, m: f32[S, S]",
+        f"""
+        causal = Unsqueeze(Trilu(m, upper=1), axes=(0, 1))
+        Attention(q, k, v, causal, {ATTRS})""",
+        """
+        causal = Unsqueeze(Trilu(m, upper=1), axes=(0, 1))
+        s = q @ Transpose(k, perm=(0, 1, 3, 2)) + causal
+        Softmax(Max(s, ReduceMax(s, axes=(-1,), keepdims=1) - 60.0), axis=-1) @ v""",
+    ),
+    Example(
+        f"{GIVEN}, m: f32[B, 1, S, S]",
+        f"Attention(q, k, v, m, {ATTRS})",
+        because="not known to hide",
+    ),
+)
+def lower_masked_attention(m: Match, op: Builder) -> Value:
+    """Attention(q, k, v, mask)  ->  Softmax(Max(s, ReduceMax(s) - 60)) v, s masked scores
+
+    Of scores far below the greatest of their row ONNX Runtime's softmax computes exponentials that
+    are denormal, which takes a CPU up to nine times as long as others. None is let fall more than
+    60 below: e**-60 is less than float32 tells beside 1. Rows without keys stay what they are. Only
+    where a mask surely hides keys, such as later ones, since the maximum has to be found for it.
+    """
+    q, k, v, *extras = m.node.inputs
+    assert q is not None
+    assert k is not None
+    assert v is not None
+    attrs: dict[str, Any] = dict(m.node.attrs)
+    need(dtype_of(q) == "f32" and attrs["precision"] in ("", "f32"), "its scores are no f32")
+    queries = (shape_of(q) or (1, 1))[-2]
+    need(
+        queries != 1 and any(_hides(extra) for extra in extras[:2]), "it is not known to hide keys"
+    )
+    try:
+        return written_out(op.call, q, k, v, *extras, **attrs, depth=DEPTH)
+    except NotTyped:
+        raise NoMatch("its shapes are not known") from None
+
+
+def _hides(mask: Value | None) -> bool:
+    """Whether a mask is made of a triangle or of positions that are compared."""
+    work, seen = [mask], set[Value]()
+    while work and len(seen) < LOOK:
+        value = work.pop(0)
+        if value is None or value in seen:
+            continue
+        seen.add(value)
+        node = value.producer
+        if node is None:
+            if _is_pattern(value):
+                return True
+        elif node.op == "Trilu" or (node.op in COMPARED and _are_positions(node)):
+            return True
+        else:
+            work += node.inputs
+    return False
+
+
+COMPARED = ("Less", "LessOrEqual", "Greater", "GreaterOrEqual")
+
+
+def _are_positions(node: Node) -> bool:
+    """Whether both that are compared are made of Range, by layout and additions."""
+    return all(_is_position(value) for value in node.inputs)
+
+
+def _is_position(value: Value | None) -> bool:
+    for _ in range(8):
+        node = None if value is None else value.producer
+        if node is None:
+            return False
+        if node.op == "Range":
+            return True
+        value = node.inputs[0]
+    return False
+
+
+def _is_pattern(value: Value) -> bool:
+    """Whether it is a constant that hides some and shows others."""
+    const = value.const
+    if const is None or (const.type.nbytes or 0) > SMALL or len(const.type.shape or ()) < 2:
+        return False
+    held = const.load()
+    if held.dtype.kind not in "bf" or not held.size:
+        return False
+    hidden = ~held if held.dtype.kind == "b" else held <= HIDDEN
+    return bool(hidden.any() and not hidden.all())
