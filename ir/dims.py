@@ -100,11 +100,9 @@ class Sym:
             return _named_quotient(self, by)
         if by <= 0:
             raise ValueError(f"{self} // {by}: sizes are divided by positive numbers only")
-        whole = [(a, n // by) for a, n in self.terms if n % by == 0 or not a]
+        whole = _normal((a, n // by) for a, n in self.terms if n % by == 0 or not a)
         rest = _normal((a, n if a else n % by) for a, n in self.terms if n % by)
-        if isinstance(rest, Sym):
-            whole.append(((Floor(rest, by),), 1))
-        return _normal(whole)
+        return whole + _named_quotient(rest, by) if isinstance(rest, Sym) else whole
 
     def __rfloordiv__(self, dim: int) -> Dim:
         return _named_quotient(dim, self)
@@ -165,7 +163,7 @@ def _written_floor(floor: Floor, name: Callable[[str], str]) -> str:
 
 
 def _is_plain(dim: Dim) -> bool:
-    return isinstance(dim, int) or isinstance(_only_atom(dim), str)
+    return isinstance(dim, int) or isinstance(only_atom(dim), str)
 
 
 def product(dims: Iterable[Dim]) -> Dim:
@@ -215,8 +213,10 @@ def least(dim: Dim, bound: int) -> Dim:
     """The smaller of a size and a number."""
     if isinstance(dim, int):
         return min(dim, bound)
-    if isinstance(atom := _only_atom(dim), Least):
+    if isinstance(atom := only_atom(dim), Least):
         return least(atom.dim, min(atom.bound, bound))
+    if 0 <= bound <= at_least(dim):
+        return bound
     return Sym((((Least(dim, bound),), 1),))
 
 
@@ -233,7 +233,7 @@ def joint(a: Dim, b: Dim) -> Dim:
     if isinstance(a, int) or isinstance(b, int):
         return a
     for one, other in ((a, b), (b, a)):
-        atom = _only_atom(one)
+        atom = only_atom(one)
         if isinstance(atom, Least) and atom.dim == other and atom.bound > 1:
             return other
         if (isinstance(atom, Joint) and other in (atom.a, atom.b)) or at_least(one) > 1:
@@ -251,16 +251,17 @@ def at_least(dim: Dim) -> int:
     return sum(n for atoms, n in dim.terms if not atoms)
 
 
-def _only_atom(dim: Sym) -> Atom | None:
-    ((atoms, n), *others) = dim.terms
+def only_atom(dim: Dim) -> Atom | None:
+    """The atom that a size is, if it is nothing more."""
+    ((atoms, n), *others) = terms_of(dim)
     return atoms[0] if not others and n == 1 and len(atoms) == 1 else None
 
 
-def _named_quotient(dim: Dim, by: Sym) -> Dim:
+def _named_quotient(dim: Dim, by: Dim) -> Dim:
     """One atom; numbers that divide both are taken out, so that two spellings are the same."""
     if dim == by or dim == 0:
         return 1 if dim == by else 0
-    common = gcd(*(n for _, n in (*terms_of(dim), *by.terms)))
+    common = gcd(*(n for _, n in (*terms_of(dim), *terms_of(by))))
     whole, part = (_normal((atoms, n // common) for atoms, n in terms_of(d)) for d in (dim, by))
     return whole if part == 1 else Sym((((Floor(whole, part),), 1),))
 

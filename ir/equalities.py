@@ -38,8 +38,10 @@ class Equalities:
             if not isinstance(dim, Sym) or not any(a in self.meanings for a in atoms_in(dim)):
                 break
             try:
-                dim = substitute(dim, self.meanings)
+                before, dim = dim, substitute(dim, self.meanings)
             except ModelError:  # too large, or it would divide by 0
+                break
+            if dim == before:
                 break
         return dim
 
@@ -98,8 +100,13 @@ def _left(difference: Sym, atoms: tuple[Atom, ...], n: int) -> Dim:
 
 
 def _may_stand(atom: Atom, meaning: Dim, order: dict[str, int]) -> bool:
-    """Whether `meaning` is a size for sure, of others, and is read where `atom` is."""
-    if at_least(meaning) < 0 or atom in atoms_in(meaning):
+    """Whether `meaning` is a size for sure, of others, and is read where `atom` is.
+
+    Of `atom` itself it may speak where that changes nothing: a size may be twice its half.
+    """
+    if at_least(meaning) < 0:
+        return False
+    if atom in atoms_in(meaning) and substitute(meaning, {atom: meaning}) != meaning:
         return False
     return atom not in order or all(name in order for name in atoms_of(meaning))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
-from graphwright.ir.dims import Dim, Sym, at_least, product
+from graphwright.ir.dims import Dim, Least, Sym, at_least, atoms_in, least, only_atom, product
 from graphwright.ir.graph import Node, Value
 from graphwright.ir.ops import contents_of
 from graphwright.ir.types import TensorType
@@ -85,7 +85,22 @@ def _many(shapes: Sequence[Shape]) -> Iterable[Lesson]:
 
 
 def _pointwise(node: Node) -> Iterable[Lesson]:
-    return _many(known_shapes(node))
+    shapes = known_shapes(node)
+    return (*_many(shapes), *_reached(shapes))
+
+
+def _reached(shapes: Sequence[Shape]) -> Iterator[Lesson]:
+    """`min(S, 64)` that meets S is S: were it not, it would be 64, and neither would be 1.
+
+    Then no size that is not more than S is cut off at 64 either.
+    """
+    for dims in aligned(shapes):
+        for cut in map(only_atom, dims):
+            if isinstance(cut, Least) and cut.bound > 1 and cut.dim in dims:
+                atoms = (a for s in shapes for d in s for a in atoms_in(d))
+                for each in [a for a in atoms if isinstance(a, Least) and a.bound >= cut.bound]:
+                    if at_least(cut.dim - each.dim) >= 0:
+                        yield least(each.dim, each.bound), each.dim
 
 
 def _einsum(node: Node) -> Iterator[Lesson]:
@@ -126,8 +141,28 @@ def _reshape(node: Node) -> Iterator[Lesson]:
     if given is None or not isinstance(wanted, tuple):
         return
     least = 0 if node.attrs.get("allowzero") else 1
+    result = shape(node.outputs[0])
     if all(at_least(dim) >= least for dim in wanted):
         yield product(given), product(wanted)
+    elif result is not None and _only_one_open(given, wanted, result):
+        yield product(given), product(result)
+
+
+def _only_one_open(given: Shape, wanted: Sequence[Dim], result: Shape) -> bool:
+    """Whether one size is -1, or was computed, and the others are numbers above 0.
+
+    If what was computed comes to 0, it copies: of so many elements as the other sizes do not allow,
+    unless there are none, which 0 says too.
+    """
+    open_ = [i for i, dim in enumerate(wanted) if dim == -1 or isinstance(dim, Sym)]
+    if len(open_) != 1:
+        return False
+    at = open_[0]
+    before, after = (product(dims[:at] + dims[at + 1 :]) for dims in (given, result))
+    if not isinstance(after, int) or after < 1:
+        return False
+    one_meaning = at < len(given) and isinstance(before, int) and before > 0 and before != after
+    return wanted[at] == -1 or one_meaning
 
 
 def attended(node: Node) -> Iterator[Lesson]:

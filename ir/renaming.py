@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeGuard
 
 from graphwright.ir.dims import Dim, Sym
 from graphwright.ir.equalities import Equalities, learn, named, proofs
 from graphwright.ir.graph import Attr, Contents, Graph, Node, Value
 from graphwright.ir.lessons import shape
+from graphwright.ir.ops import infer
 from graphwright.ir.types import OptionalType, SequenceType, TensorType, Type
 
 
@@ -29,12 +30,33 @@ def one_name_each(graph: Graph) -> Iterator[Equalities]:
     """
     declared = [(value, value.type, value.contents) for value in graph.inputs]
     known = proofs(readable_sizes(graph))
+    _recall(graph, known)
     unify(graph, known)
     try:
         yield known
     finally:
         for value, type_, contents in declared:
             value.type, value.contents = type_, contents
+
+
+def _recall(graph: Graph, known: Equalities) -> None:
+    """Note what was proved before the inputs got their declared types back.
+
+    What a reader of inputs gives has the size that those have now, and the one it had then.
+    """
+    for node in dict.fromkeys(use.node for value in graph.inputs for use in value.uses):
+        with suppress(TypeError, ValueError, IndexError):
+            types = infer(node.op, node.inputs, node.attrs, len(node.outputs))
+            for value, now in zip(node.outputs, types, strict=True):
+                for pair in _pairs(value.type, now):
+                    known.join(pair)
+
+
+def _pairs(one: Type, other: Type) -> Iterator[tuple[Dim, Dim]]:
+    """The sizes of each axis, of two types of one rank."""
+    shapes = [t.shape for t in (one, other) if isinstance(t, TensorType) and t.shape is not None]
+    if len(shapes) == 2 and len(shapes[0]) == len(shapes[1]):
+        yield from zip(*shapes, strict=True)
 
 
 def unify(graph: Graph, known: Equalities, aside: Iterable[Node] = ()) -> None:

@@ -49,6 +49,9 @@ SIMPLIFY: tuple[Group, ...] = (
 )
 """What brings the many spellings of a thing to one."""
 
+BARE = _group("bare", "fuse-bare-softmax")
+"""For the survey of attention, which also sees a softmax that a default run leaves as it is."""
+
 DEFAULT: tuple[Group, ...] = (
     *SIMPLIFY,
     _group("attention", "raise-attention"),

@@ -111,3 +111,14 @@ def test_the_command_prints_a_table(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert found["missed"] == found["other_softmax"] == []
     assert cli.run(cli.graphwright, "graphwright", ["attention", str(path)]) == 0
     assert "found: 1, missed: 0" in capsys.readouterr().out
+
+
+def test_a_softmax_without_its_maximum_is_seen_and_left() -> None:
+    lines = f"{SPLIT}\n    e = Exp((qh @ kt) * 0.25 + (1.0 - m) * -10000.0)"
+    lines += f"\n    o = (e / ReduceSum(e, axes=(-1,), keepdims=1)) @ vh{JOIN}"
+    (row,) = surveyed(lines).found
+    assert (row.mask, row.dead_rows) == ("additive", "NaN")
+    assert "no maximum is taken off" in (row.left or "")
+    done = gw.optimize(gw.parse(f"def model({SIGNATURE}):\n    {lines}"))
+    assert done.report.ok
+    assert "Exp" in gw.show(done.graph)

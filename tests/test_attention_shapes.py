@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import onnx
 import pytest
 from tests.attention_shapes import (
-    GAPS,
     Form,
     NearMiss,
     Truth,
@@ -19,13 +17,11 @@ from tests.attention_shapes import (
     faults,
     feeds,
     forms,
-    gap,
-    is_misread,
     near_misses,
     write,
 )
 from tests.attention_shapes.enumeration import is_covering
-from tests.attention_shapes.running import FLOOR, differences, has_truth, overflows, run
+from tests.attention_shapes.running import FLOOR, differences, has_truth, run
 
 import graphwright as gw
 from graphwright.frontends.onnx import from_proto
@@ -34,7 +30,6 @@ from graphwright.runtime import Runtime
 from graphwright.surveying import Attentions
 
 COUNT = 2200
-FOUND = 1630  # of them outright. This number may only rise
 BATCHES = 16
 NEAR_MISSES = 795
 SOME_NEAR = 5  # so that every twist is among the near misses that are run
@@ -63,25 +58,16 @@ def problems(form: Form) -> list[str]:
     seen = surveyed(from_proto(written.model))
     if not seen.found:
         why = [other.why for other in (*seen.missed, *seen.other_softmax)]
-        return [] if gap(form) else [f"missed: {why}"]
+        return [f"missed: {why}"]
     if len(seen.found) > 1:
         return [f"{len(seen.found)} are found"]
-    wanted = claim(written)
-    if is_misread(form):
-        wanted = {name: value for name, value in wanted.items() if name not in ("causal", "window")}
-    return list(faults(seen.found[0], wanted))
+    return list(faults(seen.found[0], claim(written)))
 
 
 def test_there_are_many_and_all_differ() -> None:
     found = every_form()
     assert len(found) == len(set(found)) == len({str(form) for form in found}) == COUNT
     assert is_covering(found)
-
-
-def test_few_may_be_missed() -> None:
-    gaps = Counter(gap(form) for form in every_form())
-    assert gaps[None] >= FOUND
-    assert set(gaps) == {None, *GAPS}
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))
@@ -130,7 +116,7 @@ def unlike(form: Form, target: str, runtime: Runtime) -> list[str]:
     bad = differences(written, before, done.graph, runtime)
     verified = done.report.verified
     assert verified is not None, done.report.notes
-    if not verified.ok and not (overflows(written) or is_of_rounding(form, verified.why)):
+    if not verified.ok and not is_of_rounding(form, verified.why):
         bad.append(verified.why)
     return bad
 

@@ -14,8 +14,16 @@ from graphwright.ir.types import TensorType
 from graphwright.runtime import Runtime
 
 MHA = "com.microsoft::MultiHeadAttention"
-ATTRS = {"com.microsoft::QuickGelu": {"alpha": 1.25}, MHA: {"num_heads": 4, "scale": 0.7}}
-SHAPES = {MHA: ((2, 5, 12), (2, 4, 7, 3), (2, 4, 7, 3), None, None, (1, 4, 5, 7))}
+PRODUCT = "com.microsoft::FusedMatMul"
+ATTRS = {
+    "com.microsoft::QuickGelu": {"alpha": 1.25},
+    MHA: {"num_heads": 4, "scale": 0.7},
+    PRODUCT: {"alpha": 0.5, "transA": 1, "transB": 1},
+}
+SHAPES = {
+    PRODUCT: ((2, 5, 3), (4, 5)),
+    MHA: ((2, 5, 12), (2, 4, 7, 3), (2, 4, 7, 3), None, None, (1, 4, 5, 7)),
+}
 ROTARY = "com.microsoft::RotaryEmbedding"
 
 

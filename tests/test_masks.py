@@ -48,6 +48,16 @@ def test_a_float_mask_that_is_subtracted_from_one_holds_ones() -> None:
     assert {float(n) for feed in make_feeds(graph) for n in feed["mask"].flat} == {0.0, 1.0}
 
 
+def test_a_float_mask_that_multiplies_holds_ones() -> None:
+    graph = model(
+        "(float[B, 3, S, T] scores, float[1, 3, 1, 1] head_mask) => (float[B, 3, S, T] r)",
+        "w = Softmax<axis=-1>(scores)  r = Mul(w, head_mask)",
+    )
+    assert kinds(graph)["head_mask"] == "mask"
+    for feed in make_feeds(graph):
+        assert set(np.unique(feed["head_mask"])) <= {0.0, 1.0}
+
+
 def test_a_mask_that_is_added_to_scores_holds_what_such_masks_hold() -> None:
     graph = model(
         "(float[B, H, S, T] x, float[B, 1, S, T] bias) => (float[B, H, S, T] y)",

@@ -49,15 +49,6 @@ def test_sizes_made_up_are_no_sizes_of_the_model() -> None:
     assert shape(graph, "t") == "f32[_1, _3]"
 
 
-def test_a_name_that_is_a_formula_is_a_name() -> None:
-    nodes = [node("Concat", ["a", "a"], ["t"], axis=0), node("Neg", ["b"], ["u"])]
-    proto = model(nodes, [info("a", "B"), info("b", "2*B")], [unranked("t"), unranked("u")])
-    graph = from_proto(proto)
-    t, u = (value.type for value in graph.outputs if value is not None)
-    assert str(t) == str(u) == "f32[2*B]"
-    assert t != u
-
-
 def test_constants_are_values_and_no_nodes() -> None:
     nodes = [
         node("Constant", [], ["k"], value=weight("", [1, 2, 3])),

@@ -12,7 +12,7 @@ from graphwright.ir.contracts import LOSSLESS, Exact
 from graphwright.ir.graph import Graph
 from graphwright.ir.parse import parse
 from graphwright.ir.text import show
-from graphwright.passes.pipelines import DEFAULT, LINEAR, LOWER, RAISE_FUSED, TIDY
+from graphwright.passes.pipelines import BARE, DEFAULT, LINEAR, LOWER, RAISE_FUSED, TIDY
 from graphwright.passes.rewrite import Group, rewrite
 from graphwright.passes.rule import Budget, Example, Rule, Sweep, rules
 from graphwright.runtime import Runtime
@@ -21,7 +21,13 @@ Any_: TypeAlias = "Rule | Sweep"
 VERBS = ("fold", "fuse", "drop", "merge", "move", "split", "raise", "lower", "prune", "quantize")
 KNOWN = rules()
 LOWERING = {target: tuple(g for g in LOWER[target] if g is not TIDY) for target in LOWER}
-ALL = (*DEFAULT, LINEAR, RAISE_FUSED, *(group for groups in LOWERING.values() for group in groups))
+ALL = (
+    *DEFAULT,
+    BARE,
+    LINEAR,
+    RAISE_FUSED,
+    *(group for groups in LOWERING.values() for group in groups),
+)
 GROUPS = {rule.name: group for group in ALL for rule in group.rules}
 FIRING = [(r, e) for r in KNOWN.values() for e in r.examples if e.after]
 
@@ -46,7 +52,7 @@ def test_there_are_rules() -> None:
 
 @pytest.mark.parametrize("target", LOWER)
 def test_no_rule_is_in_two_places(target: str) -> None:
-    groups = (*DEFAULT, LINEAR, RAISE_FUSED, *LOWERING[target])
+    groups = (*DEFAULT, BARE, LINEAR, RAISE_FUSED, *LOWERING[target])
     names = [rule.name for group in groups for rule in group.rules]
     assert len(set(names)) == len(names)
     assert len({group.name for group in (*groups, TIDY)}) == len(groups) + 1

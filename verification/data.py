@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from graphwright.ir.const import Array
+from graphwright.ir.dims import Sym, atoms_of
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Value
+from graphwright.ir.substitution import evaluate
 from graphwright.ir.types import FLOATS, NAMES, NUMPY, TensorType
 from graphwright.verification.feeds import Feed
 
@@ -126,6 +128,20 @@ def _check_shapes(arrays: Mapping[Value, Array], whole: bool) -> None:
             size, name = known.setdefault(str(dim), (n, value.name))
             if size != n:
                 raise ModelError(f"the size {dim} is {size} in '{name}' and {n} in '{value.name}'")
+    _check_formulas(known, arrays)
+
+
+def _check_formulas(known: Mapping[str, tuple[int, str]], values: Iterable[Value]) -> None:
+    """Hold sizes that are named by a formula to it."""
+    sizes = {name: size for name, (size, _) in known.items()}
+    dims = {d for v in values if isinstance(v.type, TensorType) for d in v.type.shape or ()}
+    for dim in dims:
+        if isinstance(dim, Sym) and str(dim) in known and atoms_of(dim) <= sizes.keys():
+            size, name = known[str(dim)]
+            if evaluate(dim, sizes) != size:
+                raise ModelError(
+                    f"the size {dim} is {size} in '{name}' and should be {evaluate(dim, sizes)}"
+                )
 
 
 def _fixed(wanted: list[Value], count: int) -> int | None:

@@ -11,6 +11,7 @@ from graphwright.backends.onnx.header import STANDARD, Model
 from graphwright.backends.onnx.names import Scope
 from graphwright.backends.onnx.tensors import tensor_of
 from graphwright.ir.const import Const
+from graphwright.ir.dims import Dim
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Attr, Node, Value
 
@@ -30,7 +31,7 @@ class Draft:
         self.named: dict[str, Const] = {}
         self.alike: dict[object, str] = {}
         self.lists: dict[object, Value] = {}
-        self.sizes: dict[str, Value] = {}
+        self.sizes: dict[Dim, Value] = {}
 
     def top(self) -> Draft:
         """The draft of the whole model's graph."""

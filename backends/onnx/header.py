@@ -11,7 +11,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from onnx.helper import make_opsetid
 
 from graphwright.ir.const import Const
-from graphwright.ir.dims import Sym, sym
+from graphwright.ir.dims import Dim, Sym
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Header, Value
 from graphwright.ir.types import TensorType
@@ -39,7 +39,7 @@ class Model:
     opset: int
     ir_version: int
     from_file: bool
-    sizes: dict[str, tuple[Value, int]] = field(default_factory=dict)
+    sizes: dict[Dim, tuple[Value, int]] = field(default_factory=dict)
     functions: dict[object, onnx.FunctionProto] = field(default_factory=dict)
     had_functions: dict[str, onnx.FunctionProto] = field(default_factory=dict)
     domains: set[str] = field(default_factory=set)
@@ -81,7 +81,7 @@ def model_of(graph: Graph, opset: int | None) -> Model:
     ir = header.ir_version
     if target > own:
         ir = max(ir, _ir_version(target))
-    sizes = _size_names(graph)
+    sizes = _readable(graph)
     model = Model(own, target, ir, header.source is not None, sizes, calls=header.calls)
     had = [f.source for f in graph.functions.values()]
     for function in had:
@@ -101,14 +101,14 @@ def _newest_for(ir_version: int) -> int:
     return max(n for (domain, n), ir in known if domain == "ai.onnx" and ir <= max(ir_version, 3))
 
 
-def _size_names(graph: Graph) -> dict[str, tuple[Value, int]]:
+def _readable(graph: Graph) -> dict[Dim, tuple[Value, int]]:
     """The sizes that can be read off the inputs: which input has each, and on which axis."""
-    found: dict[str, tuple[Value, int]] = {}
+    found: dict[Dim, tuple[Value, int]] = {}
     for value in graph.inputs:
         if isinstance(value.type, TensorType) and value not in graph.defaults:
             for axis, dim in enumerate(value.type.shape or ()):
-                if isinstance(dim, Sym) and dim == sym(str(dim)):
-                    found.setdefault(str(dim), (value, axis))
+                if isinstance(dim, Sym):
+                    found.setdefault(dim, (value, axis))
     return found
 
 

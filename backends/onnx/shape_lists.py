@@ -7,20 +7,20 @@ from typing import TypeAlias
 
 from graphwright.backends.onnx.draft import Draft
 from graphwright.backends.onnx.tensors import list_of
-from graphwright.ir.dims import Atom, Dim, Floor, Least, Sym
+from graphwright.ir.dims import Atom, Dim, Floor, Least, Sym, sym
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Attr, Node, Value
 from graphwright.ir.ops import node_of
 from graphwright.ir.types import TensorType
 
-SizeOf: TypeAlias = Callable[[str], Value]
+SizeOf: TypeAlias = "Callable[[Sym], Value | None]"
 
 
 def write_sizes(dims: Attr, draft: Draft, splice: Callable[[Value, Draft], None]) -> Value:
     """Sizes as a value that the draft has; those that were asked for before are not made again."""
     known = draft.lists.get(dims)
     if known is None:
-        known = draft.lists[dims] = _computed(dims, lambda name: _size(name, draft))
+        known = draft.lists[dims] = _computed(dims, lambda dim: _size(dim, draft))
         splice(known, draft)
     return known
 
@@ -33,15 +33,15 @@ def is_computed(node: Node) -> bool:
     )
 
 
-def _size(name: str, draft: Draft) -> Value:
-    """A list of the one size called `name`, read off an input."""
-    found = draft.sizes.get(name)
+def _size(dim: Sym, draft: Draft) -> Value | None:
+    """A list of one size, read off an input; None where no input has it."""
+    found = draft.sizes.get(dim)
     if found is None:
-        if name not in draft.model.sizes:
-            raise ModelError(f"no input has the size '{name}', which a rewrite asks for")
-        source, axis = draft.model.sizes[name]
+        if dim not in draft.model.sizes:
+            return None
+        source, axis = draft.model.sizes[dim]
         given = draft.top().scope.names[source]
-        found = draft.sizes[name] = Value(TensorType("i64", (1,)))
+        found = draft.sizes[dim] = Value(TensorType("i64", (1,)))
         shape = draft.scope.fresh("shape")
         if draft.model.opset >= 15:
             draft.append("Shape", "", [given], [shape], {"start": axis, "end": axis + 1})
@@ -54,7 +54,7 @@ def _size(name: str, draft: Draft) -> Value:
 
 
 def _computed(dims: Attr, size_of: SizeOf) -> Value:
-    """Sizes as nodes that compute them; `size_of` gives a list of one for each name."""
+    """Sizes as nodes that compute them; `size_of` gives a list of one for what can be read."""
     if not isinstance(dims, tuple):
         return _op("Squeeze", _vector(_dim(dims), size_of), axes=(0,))
     parts: list[Value] = []
@@ -85,7 +85,9 @@ def _op(name: str, *inputs: Value, **attrs: Attr) -> Value:
 def _vector(dim: Dim, size_of: SizeOf) -> Value:
     if isinstance(dim, int):
         return list_of([dim])
-    total: Value | None = None
+    total = size_of(dim)
+    if total is not None:
+        return total
     for atoms, n in dim.terms:
         factors = [_atom(atom, size_of) for atom in atoms]
         if n != 1 or not atoms:
@@ -100,7 +102,10 @@ def _vector(dim: Dim, size_of: SizeOf) -> Value:
 
 def _atom(atom: Atom, size_of: SizeOf) -> Value:
     if isinstance(atom, str):
-        return size_of(atom)
+        found = size_of(sym(atom))
+        if found is None:
+            raise ModelError(f"no input has the size '{atom}', which a rewrite asks for")
+        return found
     if isinstance(atom, Floor):
         return _op("Div", _vector(atom.dim, size_of), _vector(atom.by, size_of))
     if isinstance(atom, Least):  # Min takes no integers before opset 12

@@ -11,9 +11,10 @@ from google.protobuf.message import DecodeError
 from graphwright.frontends.onnx.calls import domain_of, functions_of
 from graphwright.frontends.onnx.external import Folder, take_in, tensors_in
 from graphwright.frontends.onnx.inlining import inline_functions
+from graphwright.frontends.onnx.named_sizes import dims_of, plain_names
 from graphwright.frontends.onnx.read import read_function, read_graph
 from graphwright.frontends.onnx.scope import Reader
-from graphwright.frontends.onnx.shapes import dims_of, fix_shapes
+from graphwright.frontends.onnx.shapes import fix_shapes
 from graphwright.frontends.onnx.text import NOT_TEXT, texts_in
 from graphwright.frontends.onnx.wire import skeleton
 from graphwright.ir.const import FileSlice
@@ -85,7 +86,7 @@ def from_proto(
         for tensor in tensors_in(part):
             take_in(tensor, folder)
     promises = frozenset(d.dim_param for i in model.graph.input for d in dims_of(i))
-    reader = Reader(folder, opsets, weights or {}, promises=promises)
+    reader = Reader(folder, opsets, weights or {}, promises=promises, plain=plain_names(model))
     graph, _ = read_graph(model.graph, reader)
     graph.header = Header(model.ir_version, opsets, model)
     for proto in model.functions:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from graphwright.frontends.onnx.external import Folder
+from graphwright.frontends.onnx.named_sizes import size_named
 from graphwright.frontends.onnx.text import NOT_TEXT
 from graphwright.ir.const import FileSlice
 from graphwright.ir.dims import Dim, sym
@@ -21,7 +22,8 @@ class Reader:
     """What is the same for all graphs of one model.
 
     `refers`: it is a function, whose attributes may refer to those of the node that calls it.
-    `promises` are the names that the model's inputs give to sizes.
+    `promises` are the names that the model's inputs give to sizes, `plain` those that are no
+    formula.
     """
 
     folder: Folder
@@ -29,6 +31,7 @@ class Reader:
     weights: dict[int, FileSlice] = field(default_factory=dict)
     refers: bool = False
     promises: frozenset[str] = frozenset()
+    plain: frozenset[str] = frozenset()
     fresh: Iterator[int] = field(default_factory=count)
 
     @property
@@ -43,8 +46,10 @@ class Reader:
         return sym(made)
 
     def promised(self, name: str, axis: int) -> Dim:
-        """A size of a graph's input: equal names are equal sizes."""
-        return sym(name) if name and isinstance(name, str) else self.unknown(name, axis)
+        """A size of a graph's input: equal names are equal sizes, and formulas are kept to."""
+        if not name or not isinstance(name, str):
+            return self.unknown(name, axis)
+        return size_named(name, self.plain)
 
 
 class Scope:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import onnx
 
+from graphwright.frontends.onnx.named_sizes import dims_of, number_named
 from graphwright.ir.errors import ModelError
 
 
@@ -24,8 +25,9 @@ def fix_shapes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> N
         _fix(inputs[name], tuple(shape), sizes)
     for info in (*graph.input, *graph.output, *graph.value_info):
         for dim in dims_of(info):
-            if dim.dim_param in sizes:
-                dim.dim_value = sizes[dim.dim_param]
+            size = number_named(dim.dim_param, sizes)
+            if size is not None:
+                dim.dim_value = size
 
 
 def _fix(info: onnx.ValueInfoProto, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
@@ -47,8 +49,3 @@ def _fix(info: onnx.ValueInfoProto, shape: tuple[int, ...], sizes: dict[str, int
             raise ModelError(f"{said}: the size '{dim.dim_param}' is {other} elsewhere")
     for dim, size in zip(dims, shape, strict=True):
         dim.dim_value = size
-
-
-def dims_of(info: onnx.ValueInfoProto) -> Iterable[onnx.TensorShapeProto.Dimension]:
-    """The sizes of a tensor, as far as the file speaks of them."""
-    return info.type.tensor_type.shape.dim if info.type.HasField("tensor_type") else ()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from graphwright.ir.dims import Dim, Sym, least
+from graphwright.ir.dims import Dim, Least, Sym, at_least, least, only_atom
 from graphwright.ir.graph import Contents
 from graphwright.ir.operators.operands import axis_of, ints, known, shape_of, tensor
 from graphwright.ir.ops import MAX_CONTENTS, Attrs, Inputs, NotTyped, Op, contents_of, register
@@ -127,6 +127,8 @@ def _bound(at: Dim, size: Dim) -> Dim:
             return from_end
     if isinstance(at, Sym) and at.nonnegative and isinstance(size, int):
         return least(at, size)
+    if at_least(at) >= 0 and at_least(size - at) >= 0:
+        return at
     raise NotTyped
 
 
@@ -154,7 +156,17 @@ def _length(start: Dim, end: Dim, size: Dim) -> Dim:
         return last
     if first == size:
         return 0
+    if at_least(last - first) >= 0 or _in_order(first, last):
+        return last - first
     raise NotTyped
+
+
+def _in_order(first: Dim, last: Dim) -> bool:
+    """Whether both are cut off at the same number, and the first is surely no more."""
+    a, b = only_atom(first), only_atom(last)
+    if not isinstance(a, Least) or not isinstance(b, Least) or a.bound != b.bound:
+        return False
+    return at_least(b.dim - a.dim) >= 0
 
 
 def _part(start: int, end: int, step: int, size: int) -> slice:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from graphwright.ir.dims import Dim
+from graphwright.ir.errors import ModelError
 from graphwright.ir.operators.operands import broadcast, shape_of, tensor
 from graphwright.ir.ops import Attrs, Inputs, NotTyped, Op, register
 from graphwright.ir.quotients import exact_quotient
 from graphwright.ir.types import UNKNOWN, TensorType, Type
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def _first(inputs: Inputs, attrs: Attrs) -> tuple[Type, ...]:
@@ -24,6 +31,14 @@ def _fused_matmul(inputs: Inputs, attrs: Attrs) -> tuple[Type, ...]:
         raise NotTyped
     rows, columns = a[-1 if attrs.get("transA") else -2], b[-2 if attrs.get("transB") else -1]
     return (TensorType(tensor(inputs).dtype, (*broadcast(a[:-2], b[:-2]), rows, columns)),)
+
+
+def _fused_matmul_numpy(a: Array, b: Array, alpha: float = 1.0, **turned: int) -> Array:
+    if turned.get("transBatchA") or turned.get("transBatchB"):
+        raise ModelError("a FusedMatMul whose batches stand inside is not computed here")
+    left = a.swapaxes(-1, -2) if turned.get("transA") else a
+    right = b.swapaxes(-1, -2) if turned.get("transB") else b
+    return np.asarray(alpha * (left @ right))
 
 
 def _multi_head(inputs: Inputs, attrs: Attrs) -> tuple[Type, ...]:
@@ -90,7 +105,7 @@ def _past(inputs: Inputs, index: int) -> Dim:
 
 register(
     Op("com.microsoft::BiasGelu", _first),
-    Op("com.microsoft::FusedMatMul", _fused_matmul),
+    Op("com.microsoft::FusedMatMul", _fused_matmul, _fused_matmul_numpy),
     Op("com.microsoft::SkipLayerNormalization", _skip_norm),
     Op("com.microsoft::SkipSimplifiedLayerNormalization", _skip_norm),
     Op("com.microsoft::MultiHeadAttention", _multi_head),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from graphwright.ir.graph import Node, Value
 from graphwright.ir.ops import scalar
-from graphwright.passes.attention.factors import Unprovable
+from graphwright.passes.attention.factors import Unprovable, View, broadcast_view
 from graphwright.passes.attention.search import ScoreStep, Site
 from graphwright.passes.attention.steps import shape
 
@@ -19,13 +19,15 @@ class Program:
     """What happens to the scores, in the order in which it happens.
 
     `scale` is None where a factor is computed at run time. `masks` and `biases` are the tensors
-    themselves; `boolean` says of each mask whether it chooses (Where) or is added.
+    themselves; `boolean` says of each mask whether it chooses (Where) or is added, and `views`
+    along which factors it lies.
     """
 
     scale: float | None = 1.0
     cap: float | None = None
     masks: list[Value] = field(default_factory=list)
     boolean: list[bool] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
     biases: list[Value] = field(default_factory=list)
     sinks: bool = False
     fillers: list[float] = field(default_factory=list)
@@ -46,13 +48,13 @@ def program(site: Site) -> Program:
         elif node.op == "Tanh":
             _bent(found)
         elif node.op == "Where":
-            _chosen(found, node, other)
+            _chosen(found, step, other)
         elif node.op == "Concat":
             found.sinks = True
         elif node.op in ("Max", "Min"):
             _bounded(node, other)
         elif node.op in ("Add", "Sub") and other is not None and not _is_row_maximum(other):
-            _added(found, other)
+            _added(found, step, other)
     return found
 
 
@@ -80,14 +82,19 @@ def _bent(found: Program) -> None:
     found.cap = 1.0
 
 
-def _chosen(found: Program, node: Node, other: Value | None) -> None:
+def _chosen(found: Program, step: ScoreStep, other: Value | None) -> None:
     filler = scalar(other)
     if filler is None and other is not None:
         filler = _most_negative(other)
     if filler is None or not filler <= HIDDEN:
         raise Unprovable("what it puts in the place of scores hides no keys")
-    found.masks.append(_condition(node))
-    found.boolean.append(True)
+    _masked(found, step, _condition(step.node), filler, boolean=True)
+
+
+def _masked(found: Program, step: ScoreStep, mask: Value, filler: float, *, boolean: bool) -> None:
+    found.masks.append(mask)
+    found.boolean.append(boolean)
+    found.views.append(broadcast_view(step.view, shape(step.node.outputs[0]), shape(mask)))
     found.fillers.append(filler)
 
 
@@ -98,14 +105,12 @@ def _bounded(node: Node, other: Value | None) -> None:
         raise Unprovable("its scores are cut off at a bound that they may reach")
 
 
-def _added(found: Program, other: Value) -> None:
+def _added(found: Program, step: ScoreStep, other: Value) -> None:
     filler = _most_negative(other)
     if filler is None:
         found.biases.append(other)
     else:
-        found.masks.append(other)
-        found.boolean.append(False)
-        found.fillers.append(filler)
+        _masked(found, step, other, filler, boolean=False)
 
 
 def _other(step: ScoreStep) -> Value | None:

@@ -18,7 +18,8 @@ from graphwright.passes.rule import Builder, Example, Match, Tolerance, need, ru
 
 x = var("x")
 top = ReduceMax(x, axes="axes", keepdims=1)
-e = Exp(x - top) | Exp(x)
+e = Exp(x - top)
+bare = Exp(x)
 
 
 def _only_axis(m: Match) -> int:
@@ -36,6 +37,49 @@ def _only_axis(m: Match) -> int:
         "e / ReduceSum(e, axes=(-1,), keepdims=1)",
         "Softmax(x, axis=-1)",
     ),
+    Example(
+        "x: f32[B, 7, 7]",
+        "e = Exp(x - ReduceMax(x, axes=(1,), keepdims=1))\n"
+        "e * Reciprocal(ReduceSum(e, axes=(1,), keepdims=1))",
+        "Softmax(x, axis=-2)",
+    ),
+    Example(
+        "x: f32[B, 7, 7]",
+        "e = Exp(x - ReduceMax(x, axes=(1, 2), keepdims=1))\n"
+        "e / ReduceSum(e, axes=(1, 2), keepdims=1)",
+        because="several axes",
+    ),
+    Example(
+        "x: f32[B, 7, 7]",
+        "e = Exp(x - ReduceMax(x, axes=(1,), keepdims=1))\ne / ReduceSum(e, axes=(2,), keepdims=1)",
+        because="does not fit",
+    ),
+    Example(
+        "x: f32[B, 7]",
+        "e = Exp(x - ReduceMax(x, axes=(1,), keepdims=1))\n"
+        "e / (ReduceSum(e, axes=(1,), keepdims=1) + 1.0)",
+        because="does not fit",
+    ),
+    Example(
+        "x: f32[B, 7]",
+        "e = Exp(x)\ne / ReduceSum(e, axes=(1,), keepdims=1)",
+        because="does not fit",
+    ),
+)
+def fuse_softmax(m: Match, op: Builder) -> Value:
+    """exp(x - max x) / sum(exp(x - max x))  ->  Softmax(x)
+
+    x, result: any shape; max and sum run over one axis. Four passes over memory become at most two.
+    Without the max see `fuse-bare-softmax`.
+    Source: Milakov and Gimelshein 2018, "Online normalizer calculation for softmax",
+    arXiv:1805.02867.
+    """
+    return op.Softmax(m.x, axis=_only_axis(m))
+
+
+@rule(
+    bare / ReduceSum(bare, axes="axes", keepdims=1),
+    Tolerance(),
     Example(
         "x: f32[B, 7, 7]",
         "e = Exp(x)\ne * Reciprocal(ReduceSum(e, axes=(1,), keepdims=1))",
@@ -57,14 +101,12 @@ def _only_axis(m: Match) -> int:
         because="does not fit",
     ),
 )
-def fuse_softmax(m: Match, op: Builder) -> Value:
-    """exp(x - max x) / sum(exp(x - max x))  ->  Softmax(x)
+def fuse_bare_softmax(m: Match, op: Builder) -> Value:
+    """exp(x) / sum(exp(x))  ->  Softmax(x), for who asks by name: of large numbers it is another.
 
-    x, result: any shape; max and sum run over one axis. Four passes over memory become at most two.
-    Without the max the original overflows from x = 88 on (float32) and gives NaN, and where all of
-    a row lies under -104 it divides 0 by 0; Softmax gives the right answer. Never the reverse.
-    Source: Milakov and Gimelshein 2018, "Online normalizer calculation for softmax",
-    arXiv:1805.02867.
+    x, result: any shape; the sum runs over one axis. Without the max the original overflows from
+    x = 88 on (float32), and where all of a row lies under -104, as behind a mask, it divides 0 by
+    0; both give NaN, which a model may look for. Softmax gives numbers there.
     """
     return op.Softmax(m.x, axis=_only_axis(m))
 

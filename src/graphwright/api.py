@@ -19,7 +19,7 @@ from graphwright.ir.clone import clone
 from graphwright.ir.errors import ModelError
 from graphwright.ir.garbage import uncollected
 from graphwright.ir.graph import Graph
-from graphwright.passes.pipelines import SIMPLIFY
+from graphwright.passes.pipelines import BARE, SIMPLIFY
 from graphwright.passes.rewrite import Group
 from graphwright.passes.rule import Budget
 from graphwright.report import Report, count_operators, summarize
@@ -188,7 +188,7 @@ def attentions(model: Graph | str | os.PathLike[str], *, isolated: bool = False)
     graph = clone(model) if isinstance(model, Graph) else load(model, inline=True)
     with uncollected(), Runtime(isolated=isolated) as runtime:
         budget = budget_for(graph, runtime)
-        run_groups(graph, SIMPLIFY, budget, None)
+        run_groups(graph, (*SIMPLIFY, BARE), budget, None)
         return survey_attentions(graph, budget)
 
 

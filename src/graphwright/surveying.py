@@ -16,7 +16,7 @@ from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.renaming import one_name_each
 from graphwright.native_rows import mask_of, native_fields
 from graphwright.passes.attention.describe import Program, program
-from graphwright.passes.attention.factors import leaves
+from graphwright.passes.attention.factors import Factor, View, leaves
 from graphwright.passes.attention.raise_attention import raise_attention
 from graphwright.passes.attention.roles import Roles, count
 from graphwright.passes.attention.search import Site
@@ -98,11 +98,18 @@ def _left(found: Found, budget: Budget) -> str | None:
     """Why an attention would not become one operator."""
     if found.site is None:
         return None
+    if _is_bare(found.site):
+        return "no maximum is taken off before its exponential, so that large scores give NaN"
     try:
         raise_attention.at(found.site.values.outputs[0], budget)[2].discard()
     except NoMatch as reason:
         return str(reason)
     return None
+
+
+def _is_bare(site: Site) -> bool:
+    """Whether the softmax stands in the model as exponentials that nothing keeps from overflow."""
+    return "fuse-bare-softmax" in site.softmax.origin.rules
 
 
 def _others(kind: str, found: Sequence[NotFound]) -> tuple[Missed, ...]:
@@ -164,7 +171,8 @@ def _dead_rows(done: Program, site: Site) -> str | None:
         return None
     if any(node.op == "Where" for node in site.after):
         return "zero"
-    return "NaN" if -np.inf in done.fillers else "what the scores give with the mask added"
+    hides_all = -np.inf in done.fillers or _is_bare(site)  # of a bare row 0 is divided by 0
+    return "NaN" if hides_all else "what the scores give with the mask added"
 
 
 def _is_cached(site: Site, graph: Graph) -> bool:
@@ -196,14 +204,46 @@ def _pattern(
     if not roles.queries or feed is None:
         return None, None
     seen: Any = np.bool_(True)
-    for mask in done.masks:
+    for mask, view in zip(done.masks, done.views, strict=True):
         array = _computed(mask, graph, feed)
-        if array is None or array.ndim < 2:
+        first = None if array is None else _first(array, view, roles)
+        if first is None:
             return None, None
-        seen = seen & (array if array.dtype == bool else array > SEEN)
-    if seen.ndim < 2 or min(seen.shape[-2:]) < 2:
-        return None, None
-    return _triangle(seen.reshape(-1, *seen.shape[-2:])[0])
+        seen = seen & (first if first.dtype == bool else first > SEEN)
+    return (None, None) if min(seen.shape) < 2 else _triangle(seen)
+
+
+def _first(array: Any, view: View, roles: Roles) -> Any:
+    """The mask of the first batch, head and group: a row for each query, a column for each key.
+
+    Either is 1 where the mask has no such axis. None where other factors stand behind them.
+    """
+    wanted = (roles.queries, roles.keys)
+    axes = [_axis_of(view, each) for each in wanted]
+    kept = [axis for axis in axes if axis is not None]
+    if len(set(kept)) < len(kept):
+        return None
+    for axis, factors in zip(axes, wanted, strict=True):
+        if axis is not None:
+            before = _before(view[axis], factors)
+            if not isinstance(before, int) or not before:
+                return None
+            array = array.take(range(array.shape[axis] // before), axis)
+    others = [axis for axis in range(array.ndim) if axis not in kept]
+    moved = array.transpose(*others, *kept)[(0,) * len(others)]
+    return moved.reshape([1 if axis is None else array.shape[axis] for axis in axes])
+
+
+def _axis_of(view: View, factors: tuple[Factor, ...]) -> int | None:
+    found = (axis for axis, each in enumerate(view) if set(leaves(each)) & set(factors))
+    return next(found, None)
+
+
+def _before(axis: list[Factor], factors: tuple[Factor, ...]) -> Dim | None:
+    """How often `factors` are repeated in an axis by what stands before them; None if not so."""
+    found = leaves(axis)
+    front = len(found) - len(factors)
+    return count(tuple(found[:front])) if tuple(found[front:]) == factors else None
 
 
 def _triangle(seen: np.ndarray[Any, Any]) -> tuple[bool, int | None]:

@@ -9,13 +9,11 @@ from tests.attention_shapes.claims import claim, faults
 from tests.attention_shapes.enumeration import forms
 from tests.attention_shapes.feeds import Feed, feeds
 from tests.attention_shapes.form import AXES, Form
-from tests.attention_shapes.gaps import GAPS, gap, is_misread
 from tests.attention_shapes.near import NearMiss, near_misses
 from tests.attention_shapes.truth import Truth
 
 __all__ = [
     "AXES",
-    "GAPS",
     "Feed",
     "Form",
     "NearMiss",
@@ -25,8 +23,6 @@ __all__ = [
     "faults",
     "feeds",
     "forms",
-    "gap",
-    "is_misread",
     "near_misses",
     "write",
 ]
