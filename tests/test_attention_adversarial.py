@@ -53,6 +53,10 @@ CASES = {
         f"Less(behind, i64({WINDOW})))\n"
         "    p = Softmax(Where(And(near, seen), q @ kt, {low}), axis=-1)"
     ),
+    "masks that hide some keys twice": (
+        POSITIONS.strip() + "\n    later = Where(GreaterOrEqual(behind, i64(0)), {t}(0.0), {low})\n"
+        "    p = Softmax((q @ kt + later) + Where(seen, {t}(0.0), {low}), axis=-1)"
+    ),
     "relu of the weights": "p = Relu(Softmax(q @ kt, axis=-1) - {t}(0.1))",
     "a cap after the mask": (
         "p = Softmax(Tanh(Where(seen, q @ kt, {low}) * {t}(0.1)) * {t}(10.0), axis=-1)"
@@ -61,9 +65,11 @@ CASES = {
 RAISED = {
     "scale 1.3", "a mask of -2 that is added", "a mask of -inf",
     "a mask of -inf with a guard", "two masks of the lowest number, both added", "large scores",
-    "a sliding window that longer inputs cross",
+    "a sliding window that longer inputs cross", "masks that hide some keys twice",
 }  # fmt: skip
-UNRAISED_IN_F16 = {"two masks of the lowest number, both added"}
+UNRAISED_IN_F16 = {
+    "two masks of the lowest number, both added", "masks that hide some keys twice",
+}  # fmt: skip
 
 
 def model(case: str, dtype: str) -> Graph:

@@ -148,7 +148,11 @@ def _scores(make: Make, s: Value, bias: Value | None, cap: float, precision: str
 
 def _softmax(make: Make, s: Value, depth: float) -> Value:
     if depth:
-        s = make("Max", s, make("Sub", make("ReduceMax", s, axes=(-1,), keepdims=1), depth))
+        top = make("ReduceMax", s, axes=(-1,), keepdims=1)
+        # What is hidden twice stays below what is hidden once: a part of the number itself goes off
+        # too, since so large a number less 60 is the same number.
+        part = make("Mul", make("Abs", top), 1 / 1024)
+        s = make("Max", s, make("Sub", top, make("Add", part, depth)))
     return make("Softmax", s, axis=-1)
 
 

@@ -35,7 +35,8 @@ def _is_masked(node: Node) -> bool:
         """
         causal = Unsqueeze(Trilu(m, upper=1), axes=(0, 1))
         s = q @ Transpose(k, perm=(0, 1, 3, 2)) + causal
-        Softmax(Max(s, ReduceMax(s, axes=(-1,), keepdims=1) - 60.0), axis=-1) @ v""",
+        top = ReduceMax(s, axes=(-1,), keepdims=1)
+        Softmax(Max(s, top - (Abs(top) * 0.0009765625 + 60.0)), axis=-1) @ v""",
     ),
     Example(
         f"{GIVEN}, m: f32[B, 1, S, S]",
@@ -44,12 +45,13 @@ def _is_masked(node: Node) -> bool:
     ),
 )
 def lower_masked_attention(m: Match, op: Builder) -> Value:
-    """Attention(q, k, v, mask)  ->  Softmax(Max(s, ReduceMax(s) - 60)) v, s masked scores
+    """Attention(q, k, v, mask)  ->  Softmax(Max(s, t - 60 - |t| / 1024)) v, where t is ReduceMax(s)
 
     Of scores far below the greatest of their row ONNX Runtime's softmax computes exponentials that
-    are denormal, which takes a CPU up to nine times as long as others. None is let fall more than
-    60 below: e**-60 is less than float32 tells beside 1. Rows without keys stay what they are. Only
-    where a mask surely hides keys, such as later ones, since the maximum has to be found for it.
+    are denormal, which takes a CPU up to nine times as long as others. Of the masked scores s none
+    is let fall much more than 60 below: e**-60 is less than float32 tells beside 1. Rows without
+    keys stay what they are, since a part of the number that hides them goes off too. Only where a
+    mask surely hides keys, such as later ones, since the maximum has to be found for it.
     """
     q, k, v, *extras = m.node.inputs
     assert q is not None

@@ -100,6 +100,8 @@ def _speedup(before: Graph, after: Graph, feed: Feed, runtime: Runtime) -> tuple
     """
     times = runtime.interleaved([before, after], feed, MOST, SECONDS)
     ratios = [a / b for a, b in zip(*times, strict=True)]
+    if len(ratios) < 2:
+        return ratios[0], 0.0
     low, middle, high = quantiles(ratios, n=4, method="inclusive")
     return middle, 1.57 * (high - low) / math.sqrt(len(ratios))
 
