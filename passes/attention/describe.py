@@ -20,14 +20,14 @@ class Program:
 
     `scale` is None where a factor is computed at run time. `masks` and `biases` are the tensors
     themselves; `boolean` says of each mask whether it chooses (Where) or is added, and `views`
-    along which factors it lies.
+    along which factors it lies, where that is proved.
     """
 
     scale: float | None = 1.0
     cap: float | None = None
     masks: list[Value] = field(default_factory=list)
     boolean: list[bool] = field(default_factory=list)
-    views: list[View] = field(default_factory=list)
+    views: list[View | None] = field(default_factory=list)
     biases: list[Value] = field(default_factory=list)
     sinks: bool = False
     fillers: list[float] = field(default_factory=list)
@@ -94,7 +94,11 @@ def _chosen(found: Program, step: ScoreStep, other: Value | None) -> None:
 def _masked(found: Program, step: ScoreStep, mask: Value, filler: float, *, boolean: bool) -> None:
     found.masks.append(mask)
     found.boolean.append(boolean)
-    found.views.append(broadcast_view(step.view, shape(step.node.outputs[0]), shape(mask)))
+    try:
+        view = broadcast_view(step.view, shape(step.node.outputs[0]), shape(mask))
+    except Unprovable:
+        view = None  # it is a mask all the same; only which of its axes is which is not known
+    found.views.append(view)
     found.fillers.append(filler)
 
 

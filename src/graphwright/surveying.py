@@ -206,7 +206,7 @@ def _pattern(
     seen: Any = np.bool_(True)
     for mask, view in zip(done.masks, done.views, strict=True):
         array = _computed(mask, graph, feed)
-        first = None if array is None else _first(array, view, roles)
+        first = None if array is None or view is None else _first(array, view, roles)
         if first is None:
             return None, None
         seen = seen & (first if first.dtype == bool else first > SEEN)
