@@ -166,12 +166,19 @@ def _only_one_open(given: Shape, wanted: Sequence[Dim], result: Shape) -> bool:
 
 
 def attended(node: Node) -> Iterator[Lesson]:
-    """What ONNX says of the inputs of Attention: one batch, as many keys as values, one width."""
+    """What is said of the inputs of Attention: as many keys as values, one width, and one batch.
+
+    ONNX's says the last; the batches of ours broadcast.
+    """
     q, k, v = (shape(value) for value in node.inputs[:3])
     if q is None or k is None or v is None or not len(q) == len(k) == len(v) > 2:
         return
-    yield q[0], k[0], v[0]
     yield k[-2], v[-2]
+    if node.op == "Attention":
+        yield q[-1], k[-1]
+        yield from _many([q[:-3], k[:-3], v[:-3]])
+        return
+    yield q[0], k[0], v[0]
     if len(q) == 4:
         yield k[1], v[1]
         yield q[-1], k[-1]
@@ -195,5 +202,5 @@ LESSONS: dict[str, Callable[[Node], Iterable[Lesson]]] = {
     "Concat": joined,
     "Split": _split,
     "Reshape": _reshape,
-    "Attention": attended,
+    **dict.fromkeys(("Attention", "Attention@23", "Attention@24"), attended),
 }

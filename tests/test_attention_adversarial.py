@@ -139,3 +139,48 @@ def test_what_others_read_stays_available(what: str) -> None:
     (row,) = gw.attentions(graph).found
     assert row.left == f"its {what} are read by an output as well"
     assert not any(r.rule == "raise-attention" for r in gw.optimize(graph).report.rewrites)
+
+
+QKV = "q: f32[{q}, 4, S, 8], k: f32[B, 4, T, 8], v: f32[B, 4, T, 8], m: bool[B, 1, 1, T]"
+SCORES = "s = q @ Transpose(k, perm=(0, 1, 3, 2))"
+SHIFTED = "d = s - ReduceMax(s, axes=(-1,), keepdims=1)"
+WHOLE = {
+    "a row maximum off before a mask that counts": (
+        "B", f"{SCORES}\n    {SHIFTED}\n    p = Softmax(Where(m, d, f32(-1000.0)), axis=-1)"
+    ),
+    "a row maximum off before a cap": (
+        "B", f"{SCORES}\n    {SHIFTED}\n    p = Softmax(Tanh(d * 0.1) * 10.0, axis=-1)"
+    ),
+    "a row maximum off before the softmax": (
+        "B", f"{SCORES}\n    {SHIFTED}\n    p = Softmax(d, axis=-1)"
+    ),
+    "queries of batch 1": ("1", f"{SCORES}\n    p = Softmax(s, axis=-1)"),
+    "a scale of 0": ("B", f"{SCORES}\n    p = Softmax(s * 0.0, axis=-1)"),
+    "a scale that divides by 0": ("B", f"{SCORES}\n    p = Softmax(s / 0.0, axis=-1)"),
+}  # fmt: skip
+LEFT = {
+    "a row maximum off before a mask that counts", "a row maximum off before a cap",
+    "a scale that divides by 0",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["onnx", "ort"])
+@pytest.mark.parametrize("case", WHOLE)
+def test_what_a_cold_reader_found(case: str, target: str, runtime: Runtime) -> None:
+    batch, body = WHOLE[case]
+    before = gw.parse(f"def model({QKV.format(q=batch)}):\n    {body}\n    return p @ v, m")
+    before.header = Header(8, {"": 17})
+    done = gw.optimize(before, target=target)
+    assert done.report.ok, done.report.verified
+    raised = any(r.rule == "raise-attention" for r in done.report.rewrites)
+    assert raised == (case not in LEFT)
+    rng = np.random.default_rng(SEED)
+    q = np.abs(rng.standard_normal((1 if batch == "1" else 3, 4, 5, 8))).astype(np.float32) * 10
+    k, v = (rng.standard_normal((3, 4, 7, 8)).astype(np.float32) for _ in range(2))
+    k[:, :, 2] = 20
+    m = np.ones((3, 1, 1, 7), bool)
+    m[..., 2] = False
+    feed = {"q": q, "k": k, "v": v, "m": m}
+    with np.errstate(all="ignore"):
+        want, got = (runtime.evaluate(graph, [feed])[0][0] for graph in (before, done.graph))
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-4, equal_nan=True)

@@ -85,6 +85,7 @@ def _lessons(node: Node) -> Iterator[Lesson]:
         yield from _reshaped(shapes[0], result)
     elif op == "Attention" and len(shapes) >= 3:
         yield from attended(node)
+        yield from _meeting([each[:-3] for each in shapes[:3]])
         if len(shapes) == 4 and len(shapes[3]) >= 2:
             yield from _meeting([shapes[3][-2:], (shapes[0][-2], shapes[1][-2])])
 

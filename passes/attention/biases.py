@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from graphwright.ir.graph import Node, Value
 from graphwright.passes.attention.factors import (
     View,
@@ -18,6 +20,7 @@ from graphwright.passes.looking import Looking, Readings
 from graphwright.passes.rule import Builder, Example, Match, Tolerance, need, rule
 
 BIASED = ("Add", "Linear", "Gemm")
+LARGEST = 1e4  # a bias that is no larger leaves scores their digits
 LOWEST = -1e30  # what is hidden by less than this weighs nothing, whatever is added beside it
 
 GIVEN = "q: f32[B, 2, S, 2], k: f32[B, T, 4], v: f32[B, 2, T, 3]"
@@ -83,6 +86,8 @@ def drop_key_bias(m: Match, op: Builder) -> Value:
     need(m.why is None, m.why or "")
     found: Biased = m.found
     assert k is not None
+    bias = found.bias.const
+    need(bias is not None and np.abs(bias.load()).max(initial=0) < LARGEST, "its bias is too large")
     without = laid_alike(op, bare(op, found.node), k, found.source.value)
     return op.Attention(q, without, v, *extras, **attrs)
 

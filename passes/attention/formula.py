@@ -16,6 +16,7 @@ from graphwright.passes.attention.steps import axis_of, shape
 from graphwright.passes.rule import need
 from graphwright.passes.shapes import dtype_of
 
+SHIFTED = "the greatest score of each row is taken off before what depends on the scores themselves"
 LOWEST = -1e30  # no score is less than this, unless something hides it
 
 
@@ -33,7 +34,8 @@ class Formula:
     """softmax(mask(cap tanh(scale q.k / cap) + biases), sink), times `weights`.
 
     `factors` multiply (or divide, where so said) the scores before they are capped; of `masks`,
-    those that say which keys count have True. `floor` is the least that a score may be.
+    those that say which keys count have True. `floor` is the least that a score may be; `shifted`
+    says that the greatest score of each row was taken off, which only softmax itself does not see.
     """
 
     scale: float = 1.0
@@ -45,6 +47,7 @@ class Formula:
     floor: float | None = None
     sink: Term | None = None
     guard: bool = False
+    shifted: bool = False
     weights: list[Term] = field(default_factory=list)
 
     @property
@@ -89,6 +92,7 @@ def _multiplied(found: Formula, site: Site, step: ScoreStep) -> None:
         return
     plain = not (found.cap or found.biases or found.masks)
     need(number > 0 or plain, "its scores are multiplied by what is not positive")
+    need(number or not divides, "its scores are divided by 0")
     by = 1 / number if divides else number
     found.scale *= by
     found.cap *= by
@@ -106,6 +110,7 @@ def _negated(found: Formula, site: Site, step: ScoreStep) -> None:
 def _capped(found: Formula, site: Site, step: ScoreStep) -> None:
     late = found.cap or found.biases or found.masks or found.sink or found.floor is not None
     need(not late, "tanh is taken of scores that are masked, or twice")
+    need(not found.shifted, SHIFTED)
     found.cap = 1.0
 
 
@@ -116,7 +121,8 @@ def _added(found: Formula, site: Site, step: ScoreStep) -> None:
         if maximum is not None and maximum.op == "ReduceMax":
             same = maximum.inputs[0] is step.node.inputs[0]
             if same and not all_leaves(other.view) & set(_row(step, site)):
-                return  # softmax sees no shift of a row
+                found.shifted = True
+                return
     need(not found.sink, "something is added beside a sink")
     need(not found.masks or found.filler == -inf, "something is added to what was hidden")
     need(found.floor is None, "something is added after a limit")
@@ -137,6 +143,7 @@ def _hidden(found: Formula, site: Site, step: ScoreStep) -> None:
     filler = scalar(step.node.inputs[2 if step.operand == 1 else 1])
     need(filler is not None, "what hides scores is no number")
     assert filler is not None
+    need(not found.shifted or filler <= LOWEST, SHIFTED)
     need(not found.masks or filler == found.filler, "its masks put different numbers")
     found.filler = float(filler)
     found.masks.append((_beside(step, 0), step.operand == 1))
@@ -149,12 +156,14 @@ def _limited(found: Formula, site: Site, step: ScoreStep) -> None:
     lowest = -65504 if dtype_of(step.node.outputs[0]) == "f16" else LOWEST
     need(least <= lowest, "its scores are limited from below")
     need(not found.sink, "its scores are limited beside a sink")
+    need(not found.shifted, SHIFTED)
     found.floor = least
     found.filler = max(found.filler, least)
 
 
 def _joined(found: Formula, site: Site, step: ScoreStep) -> None:
     need(len(step.node.inputs) == 2 and not found.sink, "several columns stand beside its scores")
+    need(not found.shifted, SHIFTED)
     other = step.node.inputs[1 - step.operand]
     dims = shape(other)
     axis = axis_of(step.node, len(dims))

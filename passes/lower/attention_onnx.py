@@ -44,6 +44,8 @@ def lower_attention_onnx(m: Match, op: Builder) -> Value:
     attrs = m.node.attrs
     need(not any(extras), "its scores are masked or biased, or have a sink beside them")
     need(not attrs["precision"], "its softmax works in another type")
+    scale = attrs["scale"]
+    need(isinstance(scale, float) and scale > 0, "its scale is not positive, as the operator wants")
     need(op.budget.opset >= SINCE, f"the model's opset has no Attention, which came with {SINCE}")
     need(op.budget.supports("Attention", dtype_of(q)), "the runtime installed has no Attention")
     kind, shapes = m.root.type, [shape_of(each) for each in (q, k, v)]
@@ -55,6 +57,6 @@ def lower_attention_onnx(m: Match, op: Builder) -> Value:
         assert shape is not None
         need(shape[:-3] == kind.shape[:-3], "its batches differ")
         given.append(reshape(op, value, (product(shape[:-3]), *shape[-3:])))
-    y = op.call(f"Attention@{SINCE}", *given, scale=attrs["scale"], softcap=attrs["cap"])
+    y = op.call(f"Attention@{SINCE}", *given, scale=scale, softcap=attrs["cap"])
     y.type = TensorType(kind.dtype, (product(kind.shape[:-3]), *kind.shape[-3:]))
     return reshape(op, y, kind.shape)

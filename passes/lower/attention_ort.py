@@ -65,6 +65,7 @@ def lower_attention_ort(m: Match, op: Builder) -> Value:
     bias, mask, sink = (*extras, None, None, None)[:3]
     need(not attrs["cap"] and sink is None, "its scores are capped, or have a sink beside them")
     need(not attrs["precision"], "its softmax works in another type")
+    need(attrs["scale"], "its scale is 0, which the operator takes for one that is not given")
     shapes = [shape_of(each) for each in (q, k, v)]
     need(all(shapes), "its shapes are not known")
     (*lead, heads, queries, width), (*_, shared, keys, _), (*_, wide) = map(_known, shapes)
