@@ -8,11 +8,10 @@ from itertools import pairwise
 
 from graphwright.ir.dims import Dim
 from graphwright.ir.graph import Node, Value
-from graphwright.ir.ops import constant
 from graphwright.passes.attention.factors import Factor, Unprovable, View, all_leaves, leaves, size
 from graphwright.passes.attention.steps import STEPS, first, scaled, step_back
 from graphwright.passes.rule import Builder, need
-from graphwright.passes.shapes import reshape, shape_of
+from graphwright.passes.shapes import expand, reshape, shape_of
 
 LOOK = 8
 
@@ -120,12 +119,6 @@ def _shaped(op: Builder, value: Value, have: set[Factor], wanted: list[list[Fact
         repeated: list[Dim] = []
         for axis, lacks in zip(wanted, missing, strict=True):
             repeated += [leaf.size if lacks or leaf in have else 1 for leaf in axis]
-        value = op.Expand(reshape(op, value, tuple(alone)), _sizes(op, repeated))
+        value = expand(op, reshape(op, value, tuple(alone)), tuple(repeated))
     shape = tuple(size(axis) if have & set(axis) else 1 for axis in wanted)
     return value if shape_of(value) == shape else reshape(op, value, shape)
-
-
-def _sizes(op: Builder, dims: Sequence[Dim]) -> Value:
-    if all(isinstance(dim, int) for dim in dims):
-        return constant(list(dims), "i64")
-    return op.Sizes(dims=tuple(dims))

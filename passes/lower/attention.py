@@ -51,12 +51,17 @@ def lower_attention(m: Match, op: Builder) -> Value:
     q: [*B, H, S, D]; k: [*B, K, T, D]; v: [*B, K, T, E]; result: [*B, H, S, E]. Heads that share
     keys stand below one another in one product: keys and values are never repeated.
     """
+    return written(m, op)
+
+
+def written(m: Match, op: Builder, depth: float = 0.0) -> Value:
+    """The Attention that was met, written out; `depth` as of `written_out`."""
     attrs: dict[str, Any] = dict(m.node.attrs)
     q, k, v, *extras = m.node.inputs
     assert q is not None
     assert k is not None
     assert v is not None
     try:
-        return written_out(op.call, q, k, v, *extras, **attrs)
+        return written_out(op.call, q, k, v, *extras, **attrs, depth=depth)
     except NotTyped:
         raise NoMatch("its shapes are not known") from None

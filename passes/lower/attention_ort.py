@@ -7,7 +7,7 @@ from graphwright.ir.graph import Value
 from graphwright.ir.ops import constant
 from graphwright.passes.application import any_node
 from graphwright.passes.rule import Builder, Example, Match, Tolerance, need, rule
-from graphwright.passes.shapes import dtype_of, reshape, shape_of
+from graphwright.passes.shapes import dtype_of, expand, reshape, shape_of
 
 MHA = "com.microsoft::MultiHeadAttention"
 HEADS_LAST = (0, 2, 1, 3)
@@ -130,9 +130,4 @@ def _bias(
     batch = product(lead)
     need(batch in (1, scores[0]), "its mask is for some axes of the batch only")
     bias = reshape(op, bias, (batch, heads, queries, keys))
-    if (queries, keys) == scores[2:]:
-        return bias
-    wanted = (batch, heads, *scores[2:])
-    if all(isinstance(dim, int) for dim in wanted):
-        return op.Expand(bias, constant(list(wanted), "i64"))
-    return op.Expand(bias, op.Sizes(dims=wanted))
+    return expand(op, bias, (batch, heads, *scores[2:]))

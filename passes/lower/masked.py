@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from graphwright.ir.graph import Node, Value
-from graphwright.ir.operators.attention import written_out
-from graphwright.ir.ops import NotTyped
 from graphwright.passes.application import any_node
-from graphwright.passes.rule import Builder, Example, Match, NoMatch, Tolerance, need, rule
+from graphwright.passes.lower.attention import written
+from graphwright.passes.rule import Builder, Example, Match, Tolerance, need, rule
 from graphwright.passes.shapes import dtype_of, shape_of
 
 DEPTH = 60.0  # e**-60 is 9e-27: of a thousand keys it is no part of a float32, and no denormal
@@ -53,20 +50,13 @@ def lower_masked_attention(m: Match, op: Builder) -> Value:
     keys stay what they are, since a part of the number that hides them goes off too. Only where a
     mask surely hides keys, such as later ones, since the maximum has to be found for it.
     """
-    q, k, v, *extras = m.node.inputs
-    assert q is not None
-    assert k is not None
-    assert v is not None
-    attrs: dict[str, Any] = dict(m.node.attrs)
-    need(dtype_of(q) == "f32" and attrs["precision"] in ("", "f32"), "its scores are no f32")
+    q, _, _, *extras = m.node.inputs
+    need(dtype_of(q) == "f32" and m.node.attrs["precision"] in ("", "f32"), "its scores are no f32")
     queries = (shape_of(q) or (1, 1))[-2]
     need(
         queries != 1 and any(_hides(extra) for extra in extras[:2]), "it is not known to hide keys"
     )
-    try:
-        return written_out(op.call, q, k, v, *extras, **attrs, depth=DEPTH)
-    except NotTyped:
-        raise NoMatch("its shapes are not known") from None
+    return written(m, op, DEPTH)
 
 
 def _hides(mask: Value | None) -> bool:

@@ -10,6 +10,7 @@ from statistics import quantiles
 
 from graphwright.backends.ort.probe import runtime_version
 from graphwright.benching import usual_feed
+from graphwright.choosing import without
 from graphwright.driver import run_groups
 from graphwright.ir.clone import clone
 from graphwright.ir.graph import Graph
@@ -86,8 +87,7 @@ def _lowered(
 ) -> tuple[Graph, set[str]]:
     """A copy of `graph` lowered without some rules, and the rules that were applied."""
     made = clone(graph)
-    groups = [replace(g, rules=tuple(r for r in g.rules if r.name not in but)) for g in lowering]
-    log = run_groups(made, groups, budget(made), None)
+    log = run_groups(made, without(tuple(but), lowering), budget(made), None)
     return made, {application.rule for application, _ in log.kept}
 
 
