@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from graphwright.ir.contracts import Contract
 from graphwright.ir.garbage import uncollected
 from graphwright.ir.graph import Change, Graph, Node, Value
+from graphwright.passes.match import between
 from graphwright.passes.pattern import Either, Memo, Pattern
 from graphwright.passes.rule import Budget, NoMatch, Rule, Sweep
 
@@ -39,12 +40,14 @@ class Group:
     `producers_first` visits a node before its readers, for rules whose results feed one another;
     else readers come first, so that of two rules that overlap the one that covers more wins.
     `since` is the opset from which on models have what the rules make; older ones are left alone.
+    `once`: it does not run again when more becomes known of the graph, since twice is not once.
     """
 
     name: str
     rules: tuple[Rule | Sweep, ...]
     producers_first: bool = False
     since: int = 0
+    once: bool = False
 
 
 Banned = set[tuple[str, Value]]
@@ -197,11 +200,13 @@ class _Run:
         return True
 
     def _sweep(self, sweep: Sweep) -> None:
-        for old, new in sweep.run(self.graph):
+        for old, new, leaves in sweep.run(self.graph):
             if (sweep.name, old) in self.banned or old.producer is None:
                 continue
-            matched, made = (old.producer,), () if new.producer is None else (new.producer,)
-            leaves = tuple(v for v in old.producer.operands() if v is not None)
+            if not leaves:
+                leaves = tuple(v for v in old.producer.operands() if v is not None)
+            matched = tuple(between(leaves, old))
+            made = tuple(node for node in between(leaves, new) if node not in matched)
             self._replace(sweep, old, new, leaves, matched, made)
 
     def _replace(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from textwrap import dedent
-from typing import Any, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -21,9 +21,10 @@ from graphwright.ir.provenance import Origin
 from graphwright.ir.types import NUMPY, TensorType
 from graphwright.passes.application import AnyNode
 from graphwright.passes.example import Example
+from graphwright.passes.match import Match
 from graphwright.passes.pattern import Pattern, count_uses
 
-__all__ = ["Approximate", "Exact", "Example", "Tolerance", "need", "rule"]
+__all__ = ["Approximate", "Exact", "Example", "Match", "Tolerance", "need", "rule"]
 
 
 class NoMatch(Exception):
@@ -37,67 +38,6 @@ def need(condition: object, why: str) -> None:
 
 
 Built: TypeAlias = "tuple[Value, Match, Builder]"
-NAMED = (str, tuple)  # under these keys a match holds what it does not look behind
-
-
-class Match:
-    """What a pattern met: `m.root` is the value to replace, `m.<name>` a variable or attribute.
-
-    A name of a branch that was not taken is None.
-    """
-
-    def __init__(self, root: Value, env: dict[object, Any]) -> None:
-        self.__dict__.update({key: met for key, met in env.items() if isinstance(key, str)})
-        self.root, self.env = root, env
-        self._nodes: list[Node] | None = None
-        self._leaves: list[Value] | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return None
-
-    @property
-    def node(self) -> Node:
-        """The node that gives the root."""
-        assert self.root.producer is not None
-        return self.root.producer
-
-    def leaves(self) -> list[Value]:
-        """The values that the match is a function of: those that it does not look behind."""
-        if self._leaves is None:
-            found: dict[Value, None] = {}
-            for key, value in self.env.items():
-                if isinstance(value, Value) and isinstance(key, NAMED):
-                    found[value] = None
-            self._leaves = list(found)
-        return self._leaves
-
-    def nodes(self) -> list[Node]:
-        """What was matched: the nodes from the root down to the leaves."""
-        if self._nodes is None:
-            leaves, found = self.leaves(), {self.node: None}
-            for node in (order := [self.node]):  # which grows
-                for value in node.operands():
-                    producer = None if value is None or value in leaves else value.producer
-                    if producer is not None and producer not in found:
-                        found[producer] = None
-                        order.append(producer)
-            self._nodes = order
-        return self._nodes
-
-    def shared(self) -> bool:
-        """Whether others read a value inside the match, so that its nodes would stay."""
-        inside = set(self.nodes())
-        for node in inside:
-            for value in node.outputs:
-                if value is not self.root:
-                    for reader, _ in value.uses:
-                        if reader not in inside:
-                            return True
-        return False
-
-
 Evaluate = Callable[[Node], Array]
 
 
@@ -204,9 +144,20 @@ class Rule:
         return new
 
 
+class Replacement(NamedTuple):
+    """What is to be read in place of `old`; both are functions of `leaves`.
+
+    Where none are named, they are what the node that gives `old` reads.
+    """
+
+    old: Value
+    new: Value
+    leaves: tuple[Value, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """A rewrite that needs the whole graph in view; `run` yields values and what replaces them.
+    """A rewrite that needs the whole graph in view; `run` yields what is to be replaced.
 
     What is yielded has been replaced when the sweep goes on.
     """
@@ -214,7 +165,7 @@ class Sweep:
     name: str
     doc: str
     contract: Contract
-    run: Callable[[Graph], Iterator[tuple[Value, Value]]]
+    run: Callable[[Graph], Iterator[Replacement]]
     examples: tuple[Example, ...] = field(repr=False)
 
 
@@ -223,10 +174,10 @@ RULES: dict[str, Rule | Sweep] = {}
 
 def sweep(
     contract: Contract, *examples: Example
-) -> Callable[[Callable[[Graph], Iterator[tuple[Value, Value]]]], Sweep]:
+) -> Callable[[Callable[[Graph], Iterator[Replacement]]], Sweep]:
     """Make a sweep of the function below: its name and docstring are the sweep's."""
 
-    def registered(run: Callable[[Graph], Iterator[tuple[Value, Value]]]) -> Sweep:
+    def registered(run: Callable[[Graph], Iterator[Replacement]]) -> Sweep:
         name = run.__name__.replace("_", "-")
         made = Sweep(name, dedent(run.__doc__ or ""), contract, run, examples)
         _add(made, run.__module__)
@@ -267,7 +218,8 @@ def rule(
 
 
 @cache
-def _discovered() -> tuple[str, ...]:
+def discover() -> tuple[str, ...]:
+    """Import each file in the folders of `passes/`, so that all they hold is registered."""
     import graphwright.passes as package
 
     folders = [m for m in pkgutil.iter_modules(package.__path__, f"{package.__name__}.") if m.ispkg]
@@ -282,5 +234,5 @@ def _discovered() -> tuple[str, ...]:
 
 def rules() -> dict[str, Rule | Sweep]:
     """Every rule there is, by name: each file in the folders of `passes/` is looked into."""
-    _discovered()
+    discover()
     return dict(sorted(RULES.items()))

@@ -24,7 +24,7 @@ from graphwright.passes.application import any_node
 from graphwright.passes.pattern import Erf, Exp, Pattern, Sigmoid, Tanh, var
 from graphwright.passes.pipelines import DEFAULT
 from graphwright.passes.rewrite import Application, Group, NotConverging, rewrite, undo
-from graphwright.passes.rule import Budget, Builder, Exact, Match, Rule, Sweep, need
+from graphwright.passes.rule import Budget, Builder, Exact, Match, Replacement, Rule, Sweep, need
 
 x, y = var("x"), var("y")
 Build = Callable[[Match, Builder], Value]
@@ -162,10 +162,10 @@ def test_a_chain_of_any_length_is_one_rewrite_after_another() -> None:
 
 
 def test_a_sweep_replaces_what_it_yields() -> None:
-    def sweep(graph: Graph) -> Iterator[tuple[Value, Value]]:
+    def sweep(graph: Graph) -> Iterator[Replacement]:
         for node in graph.nodes():
             if node.op == "Tanh" and node.inputs[0] is not None:
-                yield node.outputs[0], node.inputs[0]
+                yield Replacement(node.outputs[0], node.inputs[0])
 
     rule = Sweep("drop-tanh", "Tanh(x)  ->  x", Exact(), sweep, ())
     graph = graph_of("Tanh(Erf(Tanh(x)))")
@@ -174,10 +174,10 @@ def test_a_sweep_replaces_what_it_yields() -> None:
 
 
 def test_rules_run_again_after_a_sweep() -> None:
-    def sweep(graph: Graph) -> Iterator[tuple[Value, Value]]:
+    def sweep(graph: Graph) -> Iterator[Replacement]:
         for node in graph.nodes():
             if node.op == "Sigmoid" and node.inputs[0] is not None:
-                yield node.outputs[0], node.inputs[0]
+                yield Replacement(node.outputs[0], node.inputs[0])
 
     rule = Sweep("drop-sigmoid", "Sigmoid(x)  ->  x", Exact(), sweep, ())
     for first in (False, True):

@@ -9,7 +9,7 @@ from graphwright.ir.const import Const
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.ops import OPS, is_pure
 from graphwright.passes.application import axes_from_end
-from graphwright.passes.rule import Exact, Example, sweep
+from graphwright.passes.rule import Exact, Example, Replacement, sweep
 
 SMALL = 1 << 10  # bytes of constants that are compared by content
 
@@ -24,7 +24,7 @@ SMALL = 1 << 10  # bytes of constants that are compared by content
     ),
     Example("x: f32[B, 64]", "Tanh(x) + Sigmoid(x)", because="not equal"),
 )
-def merge_equal(graph: Graph) -> Iterator[tuple[Value, Value]]:
+def merge_equal(graph: Graph) -> Iterator[Replacement]:
     """f(x), f(x)  ->  one f(x), read twice
 
     Whichever way operands that commute stand, and axes are counted. Operators of chance and of
@@ -39,7 +39,7 @@ def merge_equal(graph: Graph) -> Iterator[tuple[Value, Value]]:
         if not first.outputs[0].uses:  # an earlier merge left nobody to read it
             seen[key] = node
         elif first is not node and node.outputs[0].type == first.outputs[0].type:
-            yield node.outputs[0], first.outputs[0]
+            yield Replacement(node.outputs[0], first.outputs[0])
 
 
 def _key(node: Node) -> object:

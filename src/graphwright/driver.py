@@ -68,6 +68,8 @@ def _run_groups(
             # What was folded may tell more of the types that follow, and so let more rules fit.
             while _run_group(part, group, budget, judge, log, progress) and retype(part):
                 unify(graph, known, aside=(n for a, _ in log.kept for n in a.change.dropped))
+                if group.once:
+                    break
 
 
 def _run_group(

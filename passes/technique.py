@@ -1,0 +1,185 @@
+"""Techniques: rewrites from papers, which change what a model computes, asked for by name.
+
+A technique is a function in a file of its own that goes over a graph and yields replacements. What
+it may be told stands in its signature, behind the `*`, with types and defaults. Each replacement is
+checked against the contract like any rewrite.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from textwrap import dedent
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from graphwright.ir.contracts import Contract
+from graphwright.ir.graph import Graph, Node, Value
+from graphwright.passes.example import Example
+from graphwright.passes.rule import (
+    Budget,
+    Builder,
+    Match,
+    NoMatch,
+    Replacement,
+    Sweep,
+    discover,
+    need,
+)
+
+__all__ = ["Places", "Replacement", "Tap", "Technique", "Work", "need", "technique", "techniques"]
+
+S = TypeVar("S")
+Knob: TypeAlias = "int | float | str"
+Run: TypeAlias = "Callable[..., Iterator[Replacement]]"
+
+
+@dataclass(frozen=True)
+class Tap(Generic[S]):
+    """A statistic of what `values` hold while the model runs on data, one batch after another.
+
+    `step(state, *arrays)` folds a batch, one array a value, into the state, from `start` on.
+    """
+
+    values: tuple[Value, ...]
+    start: S
+    step: Callable[..., S]
+
+
+Observe: TypeAlias = "Callable[[Sequence[Tap[Any]]], list[Any]]"
+
+
+def unobserved(taps: Sequence[Tap[Any]]) -> list[Any]:
+    """Refuses: where a technique is tried on its examples there is no data."""
+    raise NoMatch("it needs data that the model runs on")
+
+
+@dataclass(frozen=True)
+class Places:
+    """The layers and heads that were asked for, `@layers=0-3@heads=1,2`; None is all.
+
+    A layer is an attention, counted from 0 in the order in which they are computed.
+    """
+
+    layers: tuple[int, ...] | None = None
+    heads: tuple[int, ...] | None = None
+
+    def holds(self, layer: int) -> bool:
+        """Whether a layer was asked for."""
+        return self.layers is None or layer in self.layers
+
+    def heads_of(self, count: int) -> tuple[int, ...]:
+        """Those of `count` heads that were asked for. Refuses heads that are not there."""
+        if self.heads is None:
+            return tuple(range(count))
+        absent = [str(head) for head in self.heads if head >= count]
+        need(not absent, f"it has {count} heads, and none is numbered {', '.join(absent)}")
+        return self.heads
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a technique may know and ask of the model at hand.
+
+    `observe(taps)` runs the model on the data and gives the last state of each tap. `left` notes
+    where the technique did not apply, and why.
+    """
+
+    name: str
+    budget: Budget
+    places: Places = Places()
+    observe: Observe = unobserved
+    left: list[tuple[Node, str]] = field(default_factory=list)
+
+    def layers(self, graph: Graph) -> Iterator[tuple[int, Node]]:
+        """The attentions that were asked for, with their numbers."""
+        found = [node for node in graph.nodes() if node.op == "Attention"]
+        return ((i, node) for i, node in enumerate(found) if self.places.holds(i))
+
+    def at(self, root: Value, leaves: Sequence[Value]) -> Builder:
+        """What makes the nodes of a replacement of `root`, as a function of `leaves`."""
+        return Builder(_match(root, leaves), self.name, self.budget)
+
+    @contextmanager
+    def trying(self, node: Node) -> Iterator[None]:
+        """A place that is left alone, and noted, if anything refuses it."""
+        try:
+            yield
+        except NoMatch as why:
+            self.left.append((node, str(why)))
+
+
+def _match(root: Value, leaves: Sequence[Value]) -> Match:
+    return Match(root, {("leaf", i): value for i, value in enumerate(leaves)})
+
+
+@dataclass(frozen=True, eq=False)
+class Technique:
+    """One technique; `knobs` are what it may be told, with their types and defaults.
+
+    `needs` says in a word or two what it asks for beside the graph: "weights", "data". `home` is
+    the module that it is defined in.
+    """
+
+    name: str
+    doc: str
+    contract: Contract
+    needs: str
+    run: Run
+    examples: tuple[Example, ...] = field(repr=False)
+    knobs: Mapping[str, inspect.Parameter] = field(repr=False)
+    home: str = field(repr=False)
+
+    def bound(self, work: Work, knobs: Mapping[str, Knob]) -> Sweep:
+        """The sweep that applies it with such knobs to the model that `work` is of."""
+        run = partial(self.run, work=work, **knobs)
+        return Sweep(self.name, self.doc, self.contract, run, self.examples)
+
+
+TECHNIQUES: dict[str, Technique] = {}
+
+
+def technique(
+    contract: Contract, *examples: Example, needs: str = "weights"
+) -> Callable[[Run], Technique]:
+    """Make a technique of the function below: its name and docstring are the technique's.
+
+    It takes a graph and `work`, and behind the `*` its knobs. Raises TypeError for a knob without
+    a type or a default.
+    """
+
+    def registered(run: Run) -> Technique:
+        return register(run, run, contract, examples, needs)
+
+    return registered
+
+
+def register(
+    named: Callable[..., object],
+    run: Run,
+    contract: Contract,
+    examples: tuple[Example, ...],
+    needs: str,
+) -> Technique:
+    """Note a technique under the name of a function, whose knobs and docstring it has."""
+    name = named.__name__.replace("_", "-")
+    given = inspect.signature(named, eval_str=True).parameters.values()
+    knobs = {p.name: p for p in given if p.kind is p.KEYWORD_ONLY}
+    for knob in knobs.values():
+        if knob.annotation not in (int, float, str) or knob.default is knob.empty:
+            raise TypeError(f"{name}: the knob {knob.name} needs int, float or str, and a default")
+    before, home = TECHNIQUES.get(name), named.__module__
+    if before is not None and before.home != home:
+        raise ValueError(f"two techniques are called {name}: in {before.home} and {home}")
+    doc = dedent(named.__doc__ or "")
+    made = Technique(name, doc, contract, needs, run, examples, knobs, home)
+    TECHNIQUES[name] = made
+    return made
+
+
+def techniques() -> dict[str, Technique]:
+    """Every technique there is, by name: each file in passes/techniques is looked into."""
+    discover()
+    return dict(sorted(TECHNIQUES.items()))

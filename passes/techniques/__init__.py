@@ -1,0 +1,1 @@
+"""Techniques from papers, one a file."""
