@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,8 +18,11 @@ from graphwright.verification.feeds import Feed
 BATCH = 8
 
 
-Data: TypeAlias = "Mapping[str, Any] | Array | Sequence[Mapping[str, Any]]"
-"""Arrays by the names of inputs, or several such sets; for a model of one input, its array."""
+Data: TypeAlias = "Mapping[str, Any] | Array | Iterable[Mapping[str, Any] | Array]"
+"""Arrays by the names of inputs, or several such sets; for a model of one input, its array.
+
+Sets may be loaded one by one, by whatever begins anew each time that it is gone over.
+"""
 
 
 def read_data(data: Data, graph: Graph, batch: int = BATCH) -> list[Feed]:
@@ -30,20 +33,30 @@ def read_data(data: Data, graph: Graph, batch: int = BATCH) -> list[Feed]:
     input. Of several sets each is read for itself, so their lengths may differ. What does not fill
     a batch of a fixed size is left out. Raises ModelError with a sentence on what does not fit.
     """
+    return list(each_feed(data, graph, batch))
+
+
+def each_feed(data: Data, graph: Graph, batch: int = BATCH) -> Iterator[Feed]:
+    """As `read_data`, one after the other: of several sets one at a time is held."""
     if isinstance(data, Mapping | np.ndarray):
-        return _read(data, graph, batch)
-    found: list[Feed] = []
-    for i, each in enumerate(data, 1):
+        yield from _read(data, graph, batch)
+        return
+    if isinstance(data, Iterator):
+        raise ModelError(
+            "the data can be gone over only once, and it is read several times: give a list, or an "
+            "object whose __iter__ begins anew"
+        )
+    number = 0
+    for number, each in enumerate(data, 1):
         try:
-            found += _read(each, graph, batch)
+            yield from _read(each, graph, batch)
         except ModelError as error:
-            raise ModelError(f"set {i} of the data: {error}") from None
-    if not found:
+            raise ModelError(f"set {number} of the data: {error}") from None
+    if not number:
         raise ModelError("the data is empty")
-    return found
 
 
-def _read(data: Mapping[str, Any] | Array, graph: Graph, batch: int) -> list[Feed]:
+def _read(data: Mapping[str, Any] | Array, graph: Graph, batch: int) -> Iterator[Feed]:
     wanted = [v for v in graph.inputs if v not in graph.defaults]
     arrays = {v: _typed(v, array) for v, array in _named(data, wanted).items()}
     extra = {array.ndim - _rank(v) for v, array in arrays.items() if array.ndim or _rank(v)}
@@ -52,12 +65,10 @@ def _read(data: Mapping[str, Any] | Array, graph: Graph, batch: int) -> list[Fee
     whole = extra == {1}
     count = _count(arrays)
     _check_shapes(arrays, whole)
-    if whole:
-        return [_feed(arrays, slice(at, at + 1), whole) for at in range(count)]
-    fixed = _fixed(wanted, count)
-    step = fixed or batch
-    starts = range(0, count - count % step if fixed else count, step)
-    return [_feed(arrays, slice(at, min(at + step, count)), whole) for at in starts]
+    fixed = None if whole else _fixed(wanted, count)
+    step = 1 if whole else fixed or batch
+    for at in range(0, count - count % step if fixed else count, step):
+        yield _feed(arrays, slice(at, min(at + step, count)), whole)
 
 
 def _named(data: Mapping[str, Any] | Array, wanted: list[Value]) -> dict[Value, Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import onnxruntime as ort
@@ -59,6 +59,13 @@ def evaluate(packed: Packed, feeds: Sequence[Feed], optimized: bool = False) -> 
     """The outputs for each of several sets of inputs."""
     running = session(packed, optimized=optimized)
     return [run(running, feed) for feed in feeds]
+
+
+def stream(packed: Packed, feeds: Iterable[Feed]) -> Iterator[list[Any]]:
+    """The outputs for each set of inputs, one after the other, the optimizations on."""
+    running = session(packed, optimized=True)
+    for feed in feeds:
+        yield run(running, feed)
 
 
 def sentence(error: Exception) -> str:

@@ -12,7 +12,7 @@ import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -62,6 +62,13 @@ class Worker:
         """As `timing.interleaved`. Raises ModelError when a model fails or crashes."""
         times: list[list[float]] = self._call("interleaved", list(models), feed, runs, seconds)
         return times
+
+    def stream(self, packed: Packed, feeds: Iterable[Any]) -> Iterator[list[Any]]:
+        """As `session.stream`. Raises ModelError when the model fails or crashes."""
+        self._call("begin", packed)
+        for feed in feeds:
+            yield self._call("next", feed)
+        self._call("end")
 
     def _call(self, name: str, *args: object) -> Any:
         child = self._started()
@@ -125,12 +132,16 @@ def receive(pipe: BinaryIO | Any) -> Any:
 
 def main() -> None:
     """Answer calls until the parent is gone."""
-    from graphwright.backends.ort.session import evaluate
+    from graphwright.backends.ort.session import evaluate, run, session
     from graphwright.backends.ort.timing import interleaved
 
+    begun: list[Any] = []
     functions: dict[str, Callable[..., object]] = {
         "evaluate": evaluate,
         "interleaved": interleaved,
+        "begin": lambda packed: begun.append(session(packed, optimized=True)),
+        "next": lambda feed: run(begun[-1], feed),
+        "end": lambda: begun.clear(),
     }
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     answers = os.fdopen(os.dup(1), "wb")

@@ -26,7 +26,7 @@ from graphwright.report import Report, count_operators, summarize
 from graphwright.runtime import Runtime
 from graphwright.surveying import Attentions
 from graphwright.surveying import attentions as survey_attentions
-from graphwright.verification.data import Data, read_data
+from graphwright.verification.data import Data, each_feed
 from graphwright.verification.drift import begins, drift
 from graphwright.verification.fragments import check_fragments
 from graphwright.verification.verify import Verification
@@ -132,7 +132,8 @@ def rewritten(
 ) -> Result:
     """What the groups make of a graph, checked; `own` is one that nobody else holds."""
     if data is not None:
-        read_data(data, before)  # what does not fit is said at once
+        for _ in each_feed(data, before):  # what does not fit is said at once
+            pass
     with uncollected(), Runtime(isolated=isolated) as runtime:
         graph = before if own and not verify else clone(before)  # without a check it is not kept
         counted = count_operators(before)

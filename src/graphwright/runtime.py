@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,19 @@ class Runtime:
 
             return evaluate(packed, feeds)
         return self._child().evaluate(packed, feeds)
+
+    def stream(self, graph: Graph, feeds: Iterable[Feed]) -> Iterator[list[Array]]:
+        """The outputs for each set of inputs, one after the other, the optimizations on.
+
+        Nothing is kept of a set that was run. Raises ModelError as `evaluate`.
+        """
+        from graphwright.backends.ort import pack
+
+        if not self.isolated:
+            from graphwright.backends.ort.session import stream
+
+            return stream(pack(graph), feeds)
+        return self._child().stream(pack(graph), feeds)
 
     def interleaved(
         self, graphs: Sequence[Graph], feed: Feed, runs: int, seconds: float

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,17 @@ def shapes(given: Sequence[str]) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def data(path: Path | None) -> dict[str, Any] | list[dict[str, Any]] | None:
+@dataclass(frozen=True)
+class Folder:
+    """The arrays in each of several npz files, read when it is their turn."""
+
+    files: tuple[Path, ...]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return map(_arrays, self.files)
+
+
+def data(path: Path | None) -> dict[str, Any] | Folder | None:
     """The arrays in an npz file, or those in each of the npz files of a folder.
 
     Raises ModelError and OSError.
@@ -41,10 +52,10 @@ def data(path: Path | None) -> dict[str, Any] | list[dict[str, Any]] | None:
         return None
     if not path.is_dir():
         return _arrays(path)
-    files = sorted(path.glob("*.npz"))
+    files = tuple(sorted(path.glob("*.npz")))
     if not files:
         raise ModelError(f"{path}: the folder holds no npz files")
-    return [_arrays(file) for file in files]
+    return Folder(files)
 
 
 def _arrays(path: Path) -> dict[str, Any]:
