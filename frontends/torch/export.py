@@ -1,0 +1,138 @@
+"""Modules as exported programs, in the form that readings are of."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import Dim, ExportedProgram
+
+from graphwright.ir.errors import ModelError
+
+Names = dict[int, dict[int, str]]
+"""For each input, counted with all in one row, the names of its sizes by axis."""
+
+
+def export(
+    module: Any, example_inputs: Sequence[Any] | Mapping[str, Any], dynamic_shapes: Any = None
+) -> tuple[Any, Names]:
+    """The exported program of a module, and the names that `dynamic_shapes` gives to sizes.
+
+    Raises ModelError where torch.export cannot follow the module.
+    """
+    args, kwargs = _arguments(example_inputs)
+    named = list(_named_sizes(_bound(module, args, kwargs), dynamic_shapes))
+    leaves = torch.utils._pytree.tree_leaves((args, kwargs))
+    names: Names = {}
+    for tensor, axis, name in named:
+        at = next((i for i, leaf in enumerate(leaves) if leaf is tensor), None)
+        if at is not None:
+            names.setdefault(at, {})[axis] = name
+    try:
+        with torch.no_grad(), _quiet():
+            program = torch.export.export(
+                module, args, kwargs, dynamic_shapes=_without_names(dynamic_shapes), strict=False
+            )
+    except Exception as error:  # it raises whatever the module's own code raises, and more
+        raise ModelError(f"torch.export cannot follow the module: {_sentence(error)}") from error
+    return program, names
+
+
+def taken_apart(program: Any) -> Any:
+    """A program whose operators change nothing in place, and are as whole as readings know them."""
+    try:
+        with torch.no_grad(), _quiet():
+            return program.run_decompositions({})
+    except Exception as error:
+        raise ModelError(
+            f"torch.export cannot bring the program to its functional form: {_sentence(error)}"
+        ) from error
+
+
+def opened(path: Path) -> Any:
+    """The exported program in a `.pt2` file. Raises ModelError for another file, and OSError."""
+    with path.open("rb"):
+        pass
+    try:
+        with _quiet():
+            return torch.export.load(str(path))
+    except Exception as error:
+        raise ModelError(
+            f"{path}: no program that torch.export has saved, or damaged: {_sentence(error)}"
+        ) from None
+
+
+def is_program(model: object) -> bool:
+    """Whether it is an exported program already."""
+    return isinstance(model, ExportedProgram)
+
+
+def _arguments(given: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if isinstance(given, Mapping):
+        return (), dict(given)
+    if isinstance(given, torch.Tensor):
+        return (given,), {}
+    return tuple(given), {}
+
+
+def _bound(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return dict(inspect.signature(module.forward).bind(*args, **kwargs).arguments)
+    except TypeError as error:
+        raise ModelError(f"the example inputs do not fit the module: {error}") from None
+
+
+def _named_sizes(inputs: Any, shapes: Any) -> Iterator[tuple[Any, int, str]]:
+    """Each size that has a name: of which tensor, along which axis."""
+    if isinstance(inputs, torch.Tensor):
+        for axis, size in _by_axis(shapes):
+            name = size if isinstance(size, str) else getattr(size, "__name__", None)
+            if isinstance(name, str):
+                yield inputs, axis, name
+        return
+    if isinstance(inputs, Mapping):
+        if isinstance(shapes, Mapping):
+            for key, value in inputs.items():
+                if key in shapes:
+                    yield from _named_sizes(value, shapes[key])
+            return
+        inputs = list(inputs.values())
+    if isinstance(inputs, list | tuple) and isinstance(shapes, list | tuple):
+        for value, each in zip(inputs, shapes, strict=False):
+            yield from _named_sizes(value, each)
+
+
+def _by_axis(shapes: Any) -> Iterator[tuple[int, Any]]:
+    if isinstance(shapes, Mapping):
+        yield from ((axis, size) for axis, size in shapes.items() if isinstance(axis, int))
+    elif isinstance(shapes, list | tuple):
+        yield from enumerate(shapes)
+
+
+def _without_names(shapes: Any) -> Any:
+    """What torch.export takes: names become sizes that may be any."""
+    if isinstance(shapes, str):
+        return Dim.DYNAMIC
+    if isinstance(shapes, Mapping):
+        return {key: _without_names(value) for key, value in shapes.items()}
+    if isinstance(shapes, list | tuple):
+        return type(shapes)(_without_names(value) for value in shapes)
+    return shapes
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warnings that torch and the module's own code give."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _sentence(error: Exception) -> str:
+    said = " ".join(str(error).split()) or type(error).__name__
+    return said if len(said) <= 300 else f"{said[:297]}..."
