@@ -54,13 +54,18 @@ class Builder:
             raise AttributeError(name)
         return partial(self.call, name)
 
-    def call(self, op: str, *inputs: Value | float | None, **attrs: Attr) -> Value:
-        """What an operator gives, of any name: `op.call("com.microsoft::Gelu", x)`."""
+    def call(self, op: str, *inputs: Value | float | None, **named: Attr | Graph) -> Value:
+        """What an operator gives, of any name: `op.call("com.microsoft::Gelu", x)`.
+
+        A graph among what is named is a body.
+        """
         if self.origin is None:
             self.origin = Origin.of(self.match.nodes(), self.rule)
         place = self.match.node.place
+        bodies = {name: each for name, each in named.items() if isinstance(each, Graph)}
+        attrs = {name: each for name, each in named.items() if not isinstance(each, Graph)}
         try:
-            node = node_of(op, inputs, attrs, origin=self.origin, place=place)
+            node = node_of(op, inputs, attrs, origin=self.origin, place=place, bodies=bodies)
         except TypeError as error:
             raise NoMatch(f"it cannot be built: {error}") from None
         self.made.append(node)

@@ -93,7 +93,7 @@ def _read(graph: Graph, at: At, use: Use, role: Role) -> Iterator[At]:
     node, index = use
     if not node.outputs:  # the node that returns
         return
-    if node.bodies or node.op in graph.functions:
+    if (node.bodies and node.op not in BIASES) or node.op in graph.functions:
         yield from _entered(graph, at, use)
         return
     op = node.op.partition("@")[0]

@@ -153,7 +153,7 @@ def expansion(node: Node) -> tuple[list[Value | None], Value]:
         raise ModelError(f"{node.op} with more than one output needs opset {LATER.get(node.op)}")
     fresh = [None if v is None else Value(v.type) for v in node.inputs]
     body = BODIES.get(node.op) or partial(_flattened, _name(node))
-    return fresh, body(*fresh, **node.attrs)
+    return fresh, body(*fresh, **node.attrs, **node.bodies)
 
 
 def _name(node: Node) -> str:

@@ -21,7 +21,7 @@ WriteGraph = Callable[[Graph, Draft], None]
 def call(node: Node, draft: Draft, write_graph: WriteGraph) -> None:
     """Write a call of a function of the model that has the operator's exact body."""
     types = tuple([None if v is None else v.type for v in node.inputs])
-    key = (node.op, attrs_key(node), types)
+    key = (node.op, attrs_key(node), types, *node.bodies.values())
     functions = draft.model.functions
     if key not in functions:
         functions[key] = _function(node, draft.model, write_graph)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from graphwright.ir.const import Array
 from graphwright.ir.dims import Dim, Sym
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Attr, AttrRef, Function, Graph, Node, Value
+from graphwright.ir.normalizers import BODY as NORMALIZER
 from graphwright.ir.ops import OPS
 from graphwright.ir.order import reachable
 from graphwright.ir.substitution import evaluate
@@ -125,8 +127,18 @@ class _Run:
         return [widened(each) for each in found] if several else [widened(found)]
 
     def _compute(self, node: Node, attrs: Mapping[str, Any]) -> Compute:
+        normalizer = node.bodies.get(NORMALIZER) if node.op == "Attention" else None
+        if normalizer is not None:
+            weights = partial(self._weights, normalizer)
+            return partial(self._table(node, attrs), normalizer=weights)
         if node.bodies:
             raise ModelError(f"{_label(node)} has bodies, which are not computed in float64")
+        return self._table(node, attrs)
+
+    def _weights(self, normalizer: Graph, scores: Array) -> Array:
+        return np.asarray(self.outputs(normalizer, [scores], {}, {})[0])
+
+    def _table(self, node: Node, attrs: Mapping[str, Any]) -> Compute:
         if node.op in FUSED:
             return FUSED[node.op]
         row = OPS.get(node.op)

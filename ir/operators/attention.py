@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from graphwright.ir.dims import Dim
-from graphwright.ir.graph import Value
+from graphwright.ir.graph import Graph, Value
+from graphwright.ir.normalizers import inlined
 from graphwright.ir.operators.operands import Shape, broadcast, shape_of, tensor
 from graphwright.ir.ops import Attrs, Inputs, NotTyped, Op, constant, register
 from graphwright.ir.quotients import exact_quotient
@@ -56,6 +58,7 @@ def _attention_numpy(
     filler: float = -inf,
     guard: int = 0,
     precision: str = "",
+    normalizer: Callable[[Array], Array] | None = None,
 ) -> Array:
     heads = q.shape[-3]
     s = (q * q.dtype.type(scale)) @ np.swapaxes(_repeated(k, heads), -1, -2)
@@ -68,11 +71,15 @@ def _attention_numpy(
     columns = s.shape[-1]
     if sink is not None:
         s = np.concatenate([s, np.broadcast_to(sink, (*s.shape[:-1], 1))], -1)
-    with np.errstate(invalid="ignore"):
-        e = np.exp(s - s.max(-1, keepdims=True, initial=-np.inf))
-        p = (e / e.sum(-1, keepdims=True))[..., :columns]
+    p = (normalizer or _softmax_numpy)(s)[..., :columns]
     p = np.where(np.isnan(p), 0, p) if guard else p
     return np.asarray(p.astype(v.dtype) @ _repeated(v, heads)).astype(v.dtype)
+
+
+def _softmax_numpy(s: Array) -> Array:
+    with np.errstate(invalid="ignore"):
+        e = np.exp(s - s.max(-1, keepdims=True, initial=-np.inf))
+        return np.asarray(e / e.sum(-1, keepdims=True))
 
 
 register(Op("Attention", _attention, _attention_numpy, own=True))
@@ -93,12 +100,13 @@ def written_out(
     guard: int = 0,
     precision: str = "",
     depth: float = 0.0,
+    normalizer: Graph | None = None,
 ) -> Value:
     """Attention in operators that every runtime has, made by `make(op, *inputs, **attrs)`.
 
     Query heads that share keys stand below one another in one product, so nothing is repeated. No
-    score is let fall more than `depth` below the greatest of its row, if that is not 0. Raises
-    NotTyped where heads are not known.
+    score is let fall more than `depth` below the greatest of its row, if that is not 0. The body
+    `normalizer` stands in place of the softmax. Raises NotTyped where heads are not known.
     """
     heads, shared = _shape(q)[-3], _shape(k)[-3]
     if scale / (cap or 1.0) != 1.0:
@@ -106,12 +114,15 @@ def written_out(
     rank = len(_shape(q))
     keys = make("Transpose", k, perm=(*range(rank - 2), rank - 1, rank - 2))
     s = make("MatMul", _heads(make, q, shared), keys)
-    if bias is not None or mask is not None or sink is not None:
+    if bias is not None or mask is not None or sink is not None or normalizer is not None:
         s = _heads(make, s, heads)
     s = _scores(make, s, bias, cap, precision)
     if mask is not None:
         s = make("Where", mask, s, filler)
-    p = _softmax(make, s, depth) if sink is None else _beside_sink(make, s, sink, depth)
+    normalize = partial(_normalized, make, normalizer=normalizer, depth=depth)
+    p = normalize(s) if sink is None else _beside_sink(make, s, sink, normalize)
+    if guard and normalizer is not None:
+        p, guard = make("Where", make("IsNaN", p), 0.0, p), 0
     weights = make("Cast", p, to=_dtype(v)) if precision else p
     y = _heads(make, make("MatMul", _heads(make, weights, shared), v), heads)
     return _guarded(make, y, _heads(make, p, heads)) if guard else y
@@ -146,7 +157,9 @@ def _scores(make: Make, s: Value, bias: Value | None, cap: float, precision: str
     return make("Cast", s, to=precision) if precision and late else s
 
 
-def _softmax(make: Make, s: Value, depth: float) -> Value:
+def _normalized(make: Make, s: Value, normalizer: Graph | None, depth: float) -> Value:
+    if normalizer is not None:
+        return inlined(make, normalizer, s)
     if depth:
         top = make("ReduceMax", s, axes=(-1,), keepdims=1)
         # What is hidden twice stays below what is hidden once: a part of the number itself goes off
@@ -156,7 +169,7 @@ def _softmax(make: Make, s: Value, depth: float) -> Value:
     return make("Softmax", s, axis=-1)
 
 
-def _beside_sink(make: Make, s: Value, sink: Value, depth: float) -> Value:
+def _beside_sink(make: Make, s: Value, sink: Value, normalize: Callable[[Value], Value]) -> Value:
     """The weights of keys beside a column that takes a part and gives nothing."""
     start, before_last, last = (constant([n], "i64") for n in (0, -1, -1))
     if _dtype(sink) != _dtype(s):
@@ -164,7 +177,7 @@ def _beside_sink(make: Make, s: Value, sink: Value, depth: float) -> Value:
     if _shape(sink) != (*_shape(s)[:-1], 1):
         lead = make("Slice", make("Shape", s), start, before_last, start)
         sink = make("Expand", sink, make("Concat", lead, constant([1], "i64"), axis=0))
-    p = _softmax(make, make("Concat", s, sink, axis=-1), depth)
+    p = normalize(make("Concat", s, sink, axis=-1))
     return make("Slice", p, start, before_last, last)
 
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphwright.ir.graph import Node, Value
+from graphwright.ir.normalizers import BODY
+from graphwright.ir.rows import traits
 from graphwright.passes.attention.factors import (
     View,
     all_leaves,
@@ -80,6 +82,8 @@ def drop_key_bias(m: Match, op: Builder) -> Value:
     """
     q, k, v, *extras = m.node.inputs
     attrs: dict[str, Any] = dict(m.node.attrs)
+    seen = traits(m.node.bodies.get(BODY)).sees_shift
+    need(not seen, "its normalizer sees what is added to all scores")
     need(not attrs["cap"] and len(extras) < 3, "its scores are capped, or have a sink beside them")
     masked = len(extras) > 1 and attrs["filler"] > LOWEST
     need(not masked, "what hides its keys is no lower than the scores may be")
@@ -89,7 +93,7 @@ def drop_key_bias(m: Match, op: Builder) -> Value:
     bias = found.bias.const
     need(bias is not None and np.abs(bias.load()).max(initial=0) < LARGEST, "its bias is too large")
     without = laid_alike(op, bare(op, found.node), k, found.source.value)
-    return op.Attention(q, without, v, *extras, **attrs)
+    return op.Attention(q, without, v, *extras, **attrs, **m.node.bodies)
 
 
 def biased(value: Value | None, axes: View) -> Biased:

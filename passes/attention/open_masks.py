@@ -49,7 +49,7 @@ def drop_open_mask(m: Match, op: Builder) -> Value:
     while kept and kept[-1] is None:
         kept.pop()
     attrs: dict[str, Any] = dict(m.node.attrs)
-    return op.Attention(q, k, v, *kept, **attrs)
+    return op.Attention(q, k, v, *kept, **attrs, **m.node.bodies)
 
 
 def _is_open(value: Value | None, at: int) -> bool:

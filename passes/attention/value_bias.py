@@ -8,7 +8,9 @@ import numpy as np
 
 from graphwright.ir.const import Array, from_array
 from graphwright.ir.graph import Node, Value
+from graphwright.ir.normalizers import BODY
 from graphwright.ir.ops import OPS
+from graphwright.ir.rows import traits
 from graphwright.ir.types import NUMPY
 from graphwright.passes.attention.biases import BIASED, Biased, bare, biased
 from graphwright.passes.attention.factors import (
@@ -118,14 +120,16 @@ def move_value_bias(m: Match, op: Builder) -> Value:
         raise NoMatch(m.why)
     found: Moving = m.found
     attrs: dict[str, Any] = dict(found.attention.attrs)
-    need(not attrs["guard"] and len(found.attention.inputs) < 6, "not all its weights sum to 1")
+    known = traits(found.attention.bodies.get(BODY))
+    all_ = known.sums_to_one and not attrs["guard"] and len(found.attention.inputs) < 6
+    need(all_, "not all its weights sum to 1")
     q, k, v, *extras = found.attention.inputs
     x = found.projection.product.inputs[0]
     assert v is not None
     assert x is not None
     offset = _moved(op, found)
     without = laid_alike(op, bare(op, found.added.node), v, found.added.source.value)
-    y = op.Attention(q, k, without, *extras, **attrs)
+    y = op.Attention(q, k, without, *extras, **attrs, **found.attention.bodies)
     laid = laid_alike(op, y, x, found.attention.outputs[0])
     return _projected(op, found.projection, laid, offset)
 

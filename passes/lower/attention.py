@@ -62,6 +62,6 @@ def written(m: Match, op: Builder, depth: float = 0.0) -> Value:
     assert k is not None
     assert v is not None
     try:
-        return written_out(op.call, q, k, v, *extras, **attrs, depth=depth)
+        return written_out(op.call, q, k, v, *extras, **attrs, **m.node.bodies, depth=depth)
     except NotTyped:
         raise NoMatch("its shapes are not known") from None

@@ -42,6 +42,7 @@ def lower_attention_onnx(m: Match, op: Builder) -> Value:
     """
     q, k, v, *extras = m.node.inputs
     attrs = m.node.attrs
+    need(not m.node.bodies, "its weights are made by another normalizer than softmax")
     need(not any(extras), "its scores are masked or biased, or have a sink beside them")
     need(not attrs["precision"], "its softmax works in another type")
     scale = attrs["scale"]

@@ -62,6 +62,7 @@ def lower_attention_ort(m: Match, op: Builder) -> Value:
     """
     q, k, v, *extras = m.node.inputs
     attrs = m.node.attrs
+    need(not m.node.bodies, "its weights are made by another normalizer than softmax")
     bias, mask, sink = (*extras, None, None, None)[:3]
     need(not attrs["cap"] and sink is None, "its scores are capped, or have a sink beside them")
     need(not attrs["precision"], "its softmax works in another type")

@@ -50,6 +50,7 @@ def lower_masked_attention(m: Match, op: Builder) -> Value:
     keys stay what they are, since a part of the number that hides them goes off too. Only where a
     mask surely hides keys, such as later ones, since the maximum has to be found for it.
     """
+    need(not m.node.bodies, "its weights are made by another normalizer than softmax")
     q, _, _, *extras = m.node.inputs
     need(dtype_of(q) == "f32" and m.node.attrs["precision"] in ("", "f32"), "its scores are no f32")
     queries = (shape_of(q) or (1, 1))[-2]
