@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from math import isfinite
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from graphwright.ir.graph import Graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +36,34 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True)
 class Approximate:
-    """Another function, near enough by `metric`; never applied unless asked for by name."""
+    """Another function, near enough by `metric`; never applied unless asked for by name.
+
+    Where `bound` is infinite nothing is promised, and the metric only reported.
+    """
 
     metric: str
     bound: float
 
     def __str__(self) -> str:
+        if not isfinite(self.bound):
+            return f"approximate ({self.metric} is reported)"
         return f"approximate ({self.metric} at most {self.bound:g})"
 
 
-Contract: TypeAlias = Exact | Tolerance | Approximate
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """Another function, nowhere farther from the original than a bound that can be computed.
+
+    `limit(before)` makes of the part that was replaced a graph of the same inputs, which gives for
+    each element how far it may be off; `bound` says that in words. Never applied unless asked for.
+    """
+
+    bound: str
+    limit: Callable[[Graph], Graph]
+
+    def __str__(self) -> str:
+        return f"bounded ({self.bound})"
+
+
+Contract: TypeAlias = Exact | Tolerance | Approximate | Bounded
 LOSSLESS = (Exact, Tolerance)

@@ -34,6 +34,7 @@ __all__ = ["Places", "Replacement", "Tap", "Technique", "Work", "need", "techniq
 S = TypeVar("S")
 Knob: TypeAlias = "int | float | str"
 Run: TypeAlias = "Callable[..., Iterator[Replacement]]"
+Promise: TypeAlias = "Contract | Callable[..., Contract]"
 
 
 @dataclass(frozen=True)
@@ -119,30 +120,35 @@ def _match(root: Value, leaves: Sequence[Value]) -> Match:
 class Technique:
     """One technique; `knobs` are what it may be told, with their types and defaults.
 
+    `promised` is its contract, or gives it for the knobs that are set.
     `needs` says in a word or two what it asks for beside the graph: "weights", "data". `home` is
     the module that it is defined in.
     """
 
     name: str
     doc: str
-    contract: Contract
+    promised: Promise
     needs: str
     run: Run
     examples: tuple[Example, ...] = field(repr=False)
     knobs: Mapping[str, inspect.Parameter] = field(repr=False)
     home: str = field(repr=False)
 
+    def contract(self, **knobs: Knob) -> Contract:
+        """What it promises with such knobs, the others as they are by default."""
+        return self.promised(**knobs) if callable(self.promised) else self.promised
+
     def bound(self, work: Work, knobs: Mapping[str, Knob]) -> Sweep:
         """The sweep that applies it with such knobs to the model that `work` is of."""
         run = partial(self.run, work=work, **knobs)
-        return Sweep(self.name, self.doc, self.contract, run, self.examples)
+        return Sweep(self.name, self.doc, self.contract(**knobs), run, self.examples)
 
 
 TECHNIQUES: dict[str, Technique] = {}
 
 
 def technique(
-    contract: Contract, *examples: Example, needs: str = "weights"
+    promised: Promise, *examples: Example, needs: str = "weights"
 ) -> Callable[[Run], Technique]:
     """Make a technique of the function below: its name and docstring are the technique's.
 
@@ -151,7 +157,7 @@ def technique(
     """
 
     def registered(run: Run) -> Technique:
-        return register(run, run, contract, examples, needs)
+        return register(run, run, promised, examples, needs)
 
     return registered
 
@@ -159,7 +165,7 @@ def technique(
 def register(
     named: Callable[..., object],
     run: Run,
-    contract: Contract,
+    promised: Promise,
     examples: tuple[Example, ...],
     needs: str,
 ) -> Technique:
@@ -174,7 +180,7 @@ def register(
     if before is not None and before.home != home:
         raise ValueError(f"two techniques are called {name}: in {before.home} and {home}")
     doc = dedent(named.__doc__ or "")
-    made = Technique(name, doc, contract, needs, run, examples, knobs, home)
+    made = Technique(name, doc, promised, needs, run, examples, knobs, home)
     TECHNIQUES[name] = made
     return made
 

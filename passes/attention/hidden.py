@@ -1,0 +1,37 @@
+"""Which keys the masks of an attention hide, as one boolean mask."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphwright.ir.graph import Value
+from graphwright.passes.rule import Builder
+from graphwright.passes.shapes import dtype_of
+
+HIDDEN = -99.0  # e**-99 is 1e-43: in a softmax no part of a float32
+LARGEST = 1 << 24  # bytes of a constant that is looked at
+
+
+def hide(op: Builder, bias: Value | None, mask: Value | None) -> tuple[Value | None, Value | None]:
+    """The bias and the mask of an attention, such that the mask hides all keys that are hidden.
+
+    bias, mask: [*B, H, S, T], each axis the whole or 1. Exporters add what hides keys, such as
+    -10000. A row of which all keys are hidden is left as it is, none of them hidden any more: what
+    it gives is decided by its scores, as it was before.
+    """
+    if bias is not None and not _is_open(bias):
+        counts = op.Greater(bias, HIDDEN)
+        mask = counts if mask is None else op.And(mask, counts)
+    if mask is None:
+        return bias, None
+    flags = op.Cast(mask, to="f32")
+    dead = op.Less(op.ReduceMax(flags, axes=(-1,), keepdims=1), 0.5)
+    return bias, op.Or(mask, dead)
+
+
+def _is_open(bias: Value) -> bool:
+    """Whether a constant hides no key."""
+    const = bias.const
+    if const is None or (const.type.nbytes or 0) > LARGEST or dtype_of(bias) == "bf16":
+        return False
+    return bool((np.asarray(const.load()) > HIDDEN).all())
