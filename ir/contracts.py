@@ -46,7 +46,7 @@ class Approximate:
 
     def __str__(self) -> str:
         if not isfinite(self.bound):
-            return f"approximate ({self.metric} is reported)"
+            return "approximate"
         return f"approximate ({self.metric} at most {self.bound:g})"
 
 
@@ -62,7 +62,7 @@ class Bounded:
     limit: Callable[[Graph], Graph]
 
     def __str__(self) -> str:
-        return f"bounded ({self.bound})"
+        return "bounded"
 
 
 Contract: TypeAlias = Exact | Tolerance | Approximate | Bounded

@@ -63,7 +63,7 @@ class _Spelled(ast.NodeTransformer):
     def __init__(self, dtype: str) -> None:
         self.dtype = dtype
 
-    def visit_Call(self, at: ast.Call) -> ast.Call:  # noqa: N802, the name is ast's
+    def visit_Call(self, at: ast.Call) -> ast.Call:
         """Reductions are along the row, and so is Softmax; numbers are what the scores are."""
         self.generic_visit(at)
         said = {keyword.arg for keyword in at.keywords}
@@ -77,7 +77,7 @@ class _Spelled(ast.NodeTransformer):
             at.args[1] = ast.Call(ast.Name(self.dtype, ast.Load()), [at.args[1]], [])
         return at
 
-    def visit_Compare(self, at: ast.Compare) -> ast.expr:  # noqa: N802, the name is ast's
+    def visit_Compare(self, at: ast.Compare) -> ast.expr:
         """`a > b` is an operator, as a + b is."""
         self.generic_visit(at)
         op = COMPARED.get(type(at.ops[0]))

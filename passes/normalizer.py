@@ -1,22 +1,20 @@
 """Normalizers as techniques: a formula in place of softmax, in a file of about fifteen lines.
 
     @normalizer(Example("q: f32[B, 2, S, 4], k: f32[B, 2, T, 4], v: f32[B, 2, T, 4]"))
-    def squared_relu(*, floor: float = 1e-6) -> str:
-        \"\"\"relu(s)^2 / (sum relu(s)^2 + floor)\"\"\"
-        return f"e = Relu(s) * Relu(s)\\ne / (ReduceSum(e) + {floor})"
+    def rectified(*, floor: float = 1e-6) -> str:
+        return f"Relu(s) / (ReduceSum(Relu(s)) + {floor})"
 
-The formula is written in the language of graphs, about the scores `s` of a row, as ir/normalizers.py
-says. The NumPy oracle, the written-out ONNX, the function that a model brings along and the form
-for PyTorch are all made of it.
+The formula is written in the language of graphs, about the scores `s` of a row: ir/normalizers.py
+says how. The NumPy oracle, the written-out ONNX, the function that a model brings along and what
+PyTorch trains are all made of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from math import inf
 from typing import Any, TypeAlias
-
-import numpy as np
 
 from graphwright.ir.clone import clone
 from graphwright.ir.contracts import Approximate, Bounded, Contract
@@ -34,10 +32,12 @@ from graphwright.passes.technique import Knob, Technique, Work, register
 Formula: TypeAlias = "Callable[..., str]"
 ErrorBound: TypeAlias = "Callable[..., tuple[float, float]]"
 
-REPORTED = Approximate("relative_l2", float("inf"))
+REPORTED = Approximate("relative_l2", inf)
 
 
-def normalizer(*examples: Example, error: ErrorBound | None = None) -> Callable[[Formula], Technique]:
+def normalizer(
+    *examples: Example, error: ErrorBound | None = None
+) -> Callable[[Formula], Technique]:
     """Make a technique of the function below, which gives the formula that its knobs call for.
 
     `error`, of the same knobs, gives (r, a) where a closed form is known: each weight w of softmax
@@ -48,7 +48,7 @@ def normalizer(*examples: Example, error: ErrorBound | None = None) -> Callable[
     def registered(formula: Formula) -> Technique:
         run = partial(_everywhere, formula=formula, error=error)
         promised = REPORTED if error is None else lambda **knobs: _bounded(*error(**knobs))
-        return register(formula, run, promised, examples, needs="nothing")
+        return register(formula, run, promised, examples, needs="nothing", formula=formula)
 
     return registered
 
@@ -82,7 +82,7 @@ def normalized(work: Work, node: Node, formula: str) -> Value:
     attrs: dict[str, Any] = dict(node.attrs)
     bias, mask = hide(op, bias, mask)
     if mask is not None:
-        attrs["filler"] = -np.inf
+        attrs["filler"] = -inf
     extras = [bias, mask, sink]
     while extras and extras[-1] is None:
         extras.pop()

@@ -52,11 +52,13 @@ SIMPLIFY: tuple[Group, ...] = (
 BARE = _group("bare", "fuse-bare-softmax")
 """For the survey of attention, which also sees a softmax that a default run leaves as it is."""
 
-DEFAULT: tuple[Group, ...] = (
-    *SIMPLIFY,
-    _group("attention", "raise-attention"),
-    _group("biases", "drop-open-mask", "drop-key-bias", "move-value-bias"),
-)
+RAISE: tuple[Group, ...] = (*SIMPLIFY, _group("attention", "raise-attention"))
+"""What brings a model to the form that techniques are applied to."""
+
+TRIM: tuple[Group, ...] = (_group("biases", "drop-open-mask", "drop-key-bias", "move-value-bias"),)
+"""What an attention does not need; after techniques, since some of it holds for softmax alone."""
+
+DEFAULT: tuple[Group, ...] = (*RAISE, *TRIM)
 """The groups of a default run, each to its fixed point; every rule in it is lossless."""
 
 LINEAR = _group("linear", "fuse-linear")

@@ -120,7 +120,8 @@ def _match(root: Value, leaves: Sequence[Value]) -> Match:
 class Technique:
     """One technique; `knobs` are what it may be told, with their types and defaults.
 
-    `promised` is its contract, or gives it for the knobs that are set.
+    `promised` is its contract, or gives it for the knobs that are set; `formula` gives that of a
+    normalizer.
     `needs` says in a word or two what it asks for beside the graph: "weights", "data". `home` is
     the module that it is defined in.
     """
@@ -133,6 +134,7 @@ class Technique:
     examples: tuple[Example, ...] = field(repr=False)
     knobs: Mapping[str, inspect.Parameter] = field(repr=False)
     home: str = field(repr=False)
+    formula: Callable[..., str] | None = field(default=None, repr=False)
 
     def contract(self, **knobs: Knob) -> Contract:
         """What it promises with such knobs, the others as they are by default."""
@@ -168,6 +170,7 @@ def register(
     promised: Promise,
     examples: tuple[Example, ...],
     needs: str,
+    formula: Callable[..., str] | None = None,
 ) -> Technique:
     """Note a technique under the name of a function, whose knobs and docstring it has."""
     name = named.__name__.replace("_", "-")
@@ -180,7 +183,7 @@ def register(
     if before is not None and before.home != home:
         raise ValueError(f"two techniques are called {name}: in {before.home} and {home}")
     doc = dedent(named.__doc__ or "")
-    made = Technique(name, doc, promised, needs, run, examples, knobs, home)
+    made = Technique(name, doc, promised, needs, run, examples, knobs, home, formula)
     TECHNIQUES[name] = made
     return made
 

@@ -165,7 +165,7 @@ def _bounded(contract: Bounded, before: Array, after: Array, limit: Any) -> Verd
     over = np.where(told, np.abs(b - np.where(told, a, 0.0)) - most, 0.0)
     worst_over = float(over.max(initial=0.0))
     ok = worst_over <= rounding
-    why = "" if ok else f"it is {worst_over:.2g} farther off than its bound, {contract.bound}, lets it"
+    why = "" if ok else f"it is {worst_over:.2g} farther off than {contract.bound} allows"
     return Verdict(ok, why, distance, float(most.max(initial=0.0)), contract.bound)
 
 

@@ -56,12 +56,12 @@ def lower_attention(m: Match, op: Builder) -> Value:
 
 def written(m: Match, op: Builder, depth: float = 0.0) -> Value:
     """The Attention that was met, written out; `depth` as of `written_out`."""
-    attrs: dict[str, Any] = dict(m.node.attrs)
+    named: dict[str, Any] = {**m.node.attrs, **m.node.bodies}
     q, k, v, *extras = m.node.inputs
     assert q is not None
     assert k is not None
     assert v is not None
     try:
-        return written_out(op.call, q, k, v, *extras, **attrs, **m.node.bodies, depth=depth)
+        return written_out(op.call, q, k, v, *extras, **named, depth=depth)
     except NotTyped:
         raise NoMatch("its shapes are not known") from None

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from graphwright.ir.graph import Graph
     from graphwright.ir.parse import parse
     from graphwright.ir.text import show
+    from graphwright.passes.normalizer import normalizer
     from graphwright.passes.pattern import var
     from graphwright.passes.rule import Example, need, rule
+    from graphwright.passes.technique import technique
     from graphwright.unfusing import unfuse
 
 __version__ = "0.1.0"
@@ -35,11 +37,13 @@ __all__ = [
     "diff",
     "load",
     "need",
+    "normalizer",
     "optimize",
     "parse",
     "rule",
     "save",
     "show",
+    "technique",
     "unfuse",
     "var",
     "verify",
@@ -56,7 +60,9 @@ _HOMES = {
     "ir.parse": ("parse",),
     "ir.text": ("show",),
     "passes.pattern": ("var",),
+    "passes.normalizer": ("normalizer",),
     "passes.rule": ("Example", "need", "rule"),
+    "passes.technique": ("technique",),
     "unfusing": ("unfuse",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

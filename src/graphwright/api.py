@@ -10,9 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphwright.applying import apply_step, promised
 from graphwright.backends.onnx import save as save_onnx
 from graphwright.backends.onnx import to_proto
-from graphwright.choosing import pipeline, with_calls, without
+from graphwright.calibration import Calibration
+from graphwright.choosing import Pipeline, pipeline, with_calls, without
 from graphwright.driver import Check, Log, input_sizes, run_groups
 from graphwright.frontends import onnx as onnx_front
 from graphwright.ir.clone import clone
@@ -20,7 +22,6 @@ from graphwright.ir.errors import ModelError
 from graphwright.ir.garbage import uncollected
 from graphwright.ir.graph import Graph
 from graphwright.passes.pipelines import BARE, SIMPLIFY
-from graphwright.passes.rewrite import Group
 from graphwright.passes.rule import Budget
 from graphwright.report import Report, count_operators, summarize
 from graphwright.runtime import Runtime
@@ -34,6 +35,7 @@ from graphwright.verification.verify import verify as verify_graphs
 from graphwright.weights import too_large, weight_files
 
 if TYPE_CHECKING:
+    from graphwright.passes.rewrite import Group
     from graphwright.tuning import Measured
 
 log = logging.getLogger("graphwright")
@@ -107,30 +109,27 @@ def optimize(
     that the model brings along. `isolated` runs ONNX Runtime in a child process. Raises ModelError
     for bad models, names and data; a whole that does not verify is in `Result.report.ok`.
     """
+    chosen = pipeline(target, apply, skip)
     before = model if isinstance(model, Graph) else load(model, inline=True)
-    groups, lowering = pipeline(target, apply, skip)
     if functions:
-        lowering = with_calls(lowering, before, target)
+        chosen = replace(chosen, lowering=with_calls(chosen.lowering, before, target))
     own = before is not model
-    return rewritten(
-        before, groups, data, verify, isolated, progress, lowering=lowering, tune=tune, own=own
-    )
+    return rewritten(before, chosen, data, verify, isolated, progress, tune=tune, own=own)
 
 
 def rewritten(
     before: Graph,
-    groups: Sequence[Group],
+    chosen: Pipeline,
     data: Data | None,
     verify: bool,
     isolated: bool,
     progress: Progress,
     *,
-    lowering: Sequence[Group] = (),
     tune: bool = False,
     own: bool = False,
     calls: bool = True,
 ) -> Result:
-    """What the groups make of a graph, checked; `own` is one that nobody else holds."""
+    """What a pipeline makes of a graph, checked; `own` is one that nobody else holds."""
     if data is not None:
         for _ in each_feed(data, before):  # what does not fit is said at once
             pass
@@ -141,21 +140,28 @@ def rewritten(
             graph.header = replace(graph.header, calls=False)
         budget = budget_for(graph, runtime)
         check = _checker(runtime) if verify else None
-        done = run_groups(graph, groups, budget, check, progress)
-        measured = _tuned(before, graph, lowering, runtime, data, progress) if tune else ()
+        done = run_groups(graph, chosen.first, budget, check, progress)
+        calibration = Calibration(graph, runtime, data, progress)
+        applied = [apply_step(step, calibration, budget, check, done) for step in chosen.asked]
+        tidied = SIMPLIFY[:1] if chosen.asked else ()
+        done += run_groups(graph, (*tidied, *chosen.then), budget, check, progress)
+        measured = _tuned(before, graph, chosen.lowering, runtime, data, progress) if tune else ()
         slower = [each.rule for each in measured if not each.kept]
-        lowered = run_groups(graph, without(slower, lowering), budget, check, progress)
-        done = Log(done.kept + lowered.kept, done.left_out + lowered.left_out)
+        done += run_groups(graph, without(slower, chosen.lowering), budget, check, progress)
         kept, left_out = summarize(done)
         report = Report(counted, count_operators(graph), kept, left_out, measured=measured)
-        report.notes += _notes(before)
+        report.applied = [each for each in applied if each is not None]
+        report.notes += [*_notes(before), *calibration.notes]
         for each in left_out:
             log.warning("%s was left out at %s: %s", each.rule, ", ".join(each.where), each.why)
         why_not = too_large(before) if verify else ""
         report.notes += [why_not] if why_not else []
         if verify and not why_not:
             progress("verifying the whole")
-            found = verify_graphs(before, graph, runtime.evaluate, runtime.evaluate64, data)
+            contract = promised(done)
+            found = verify_graphs(
+                before, graph, runtime.evaluate, runtime.evaluate64, data, contract
+            )
             if found.runs or found.ok or not found.skipped_why:
                 report.verified = found
                 report.drift = "" if found.ok else where_drift_begins(before, graph, runtime)

@@ -13,7 +13,7 @@ from graphwright.driver import fragment, run_groups
 from graphwright.ir.clone import clone
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph
-from graphwright.passes.rewrite import Application
+from graphwright.passes.rewrite import Application, Group
 from graphwright.report import plain, sources_of
 from graphwright.runtime import Runtime
 from graphwright.verification.data import Data
@@ -92,8 +92,11 @@ def bisect(
     the model cannot be run.
     """
     before = model if isinstance(model, Graph) else load(model, inline=True)
-    first, lowering = pipeline(target, apply, skip)
-    groups = (*first, *lowering)
+    chosen = pipeline(target, apply, skip)
+    asked = [step for step in chosen.asked if isinstance(step, Group)]
+    if len(asked) < len(chosen.asked):
+        raise ModelError("a technique makes another function of a model; only rules are bisected")
+    groups = (*chosen.first, *asked, *chosen.then, *chosen.lowering)
     graph = clone(before)
     with Runtime(isolated=isolated) as runtime:
         budget = budget_for(graph, runtime)

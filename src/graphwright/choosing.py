@@ -3,42 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from graphwright.applying import Step, steps
 from graphwright.backends.onnx.header import FUNCTIONS_SINCE
 from graphwright.ir.contracts import LOSSLESS
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph
-from graphwright.passes.pipelines import DEFAULT, LOWER
+from graphwright.passes.pipelines import LOWER, RAISE, TRIM
 from graphwright.passes.rewrite import Group
 from graphwright.passes.rule import rules
-from graphwright.requests import nearest, read_request
+from graphwright.requests import nearest
 
 Groups: TypeAlias = tuple[Group, ...]
 
 
-def pipeline(target: str, apply: Sequence[str], skip: Sequence[str]) -> tuple[Groups, Groups]:
-    """The groups of rules that run, in order, and those that lower what comes of them.
+@dataclass(frozen=True)
+class Pipeline:
+    """What runs, in order: what raises a model, what was asked for, what trims, what lowers."""
 
-    Raises ModelError for a name that nothing has.
-    """
+    first: Groups
+    asked: tuple[Step, ...] = ()
+    then: Groups = ()
+    lowering: Groups = ()
+
+
+def pipeline(target: str, apply: Sequence[str], skip: Sequence[str]) -> Pipeline:
+    """What runs, by what was asked for. Raises ModelError for a name that nothing has."""
     if target not in TARGETS:
         meant = nearest(target, TARGETS, f"there are {' and '.join(TARGETS)}")
         raise ModelError(f"there is no target '{target}'; {meant}")
     known = rules()
     apply, skip = ([names] if isinstance(names, str) else names for names in (apply, skip))
-    requests = [read_request(text) for text in apply]
-    for name in (*(request.name for request in requests), *skip):
+    for name in skip:
         if name not in known:
             meant = nearest(name, known, "see `graphwright rules`")
             raise ModelError(f"there is no rule '{name}'; {meant}")
-    for request in requests:
-        if not request.is_plain:
-            raise ModelError(f"the rule '{request.name}' takes no knobs, layers or heads")
-    asked = tuple(known[request.name] for request in requests)
-    asked_for = (Group("asked for", asked),) if asked else ()
-    return (*without(skip, DEFAULT), *asked_for), without(skip, LOWER[target])
+    parts = (without(skip, groups) for groups in (RAISE, TRIM, LOWER[target]))
+    first, then, lowering = parts
+    return Pipeline(first, steps(apply), then, lowering)
 
 
 def with_calls(groups: Sequence[Group], graph: Graph, target: str) -> Groups:

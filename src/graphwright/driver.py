@@ -31,6 +31,11 @@ class Log:
     kept: list[tuple[Application, Verdict | None]] = field(default_factory=list)
     left_out: list[tuple[Application, Verdict]] = field(default_factory=list)
 
+    def __iadd__(self, later: Log) -> Log:
+        self.kept += later.kept
+        self.left_out += later.left_out
+        return self
+
 
 def run_groups(
     graph: Graph,

@@ -20,6 +20,7 @@ from graphwright.verification.judge import Verdict
 from graphwright.verification.verify import Verification
 
 if TYPE_CHECKING:
+    from graphwright.applying import Applied
     from graphwright.tuning import Measured
 
 SCHEMA = 1
@@ -50,7 +51,8 @@ class Report:
 
     `nodes_before` and `nodes_after` count operators; `verified` says whether the whole was run,
     how, and how far apart the two were; `drift` where they begin to differ when they do; `notes`
-    are sentences that a user should know; `measured` what each lowering was worth, where tuned.
+    are sentences that a user should know; `measured` what each lowering was worth, where tuned;
+    `applied` what each technique did.
     """
 
     nodes_before: dict[str, int]
@@ -65,15 +67,21 @@ class Report:
     written: str | None = None
     runs_on: str = ""
     measured: Sequence[Measured] = ()
+    applied: list[Applied] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         """Whether the whole model was found to be the same function, or was not asked to be."""
         return self.verified is None or self.verified.ok
 
+    @property
+    def is_approximate(self) -> bool:
+        """Whether a technique made another function of it."""
+        return any(each.count and not each.lossless for each in self.applied)
+
     def as_json(self) -> dict[str, Any]:
         """The report as plain data, in a form that only grows."""
-        apart = ("rewrites", "left_out", "verified", "measured")
+        apart = ("rewrites", "left_out", "verified", "measured", "applied")
         found = {
             "schema": SCHEMA,
             "ok": self.ok,
@@ -81,6 +89,7 @@ class Report:
             "rewrites": [asdict(r) for r in self.rewrites],
             "left_out": [asdict(r) for r in self.left_out],
             "measured": [asdict(each) for each in self.measured],
+            "applied": [asdict(each) for each in self.applied],
             "verified": None if self.verified is None else asdict(self.verified),
         }
         return {k: plain(v) for k, v in found.items()}

@@ -100,6 +100,7 @@ def _table(first: str, *others: str) -> Table:
 def _facts(report: Report) -> Iterator[tuple[str, Text]]:
     if not report.rewrites:
         yield "rewrites", Text("none: no rule found anything to do")
+    yield from (("applied", text) for text in _applied(report))
     yield from (("verified", text) for text in _verified(report))
     yield from (("apart", text) for text in _apart(report))
     for each in report.measured:
@@ -113,12 +114,27 @@ def _facts(report: Report) -> Iterator[tuple[str, Text]]:
     yield from (("note", Text(note)) for note in report.notes)
 
 
+def _applied(report: Report) -> Iterator[Text]:
+    for each in report.applied:
+        knobs = ", ".join(f"{name}={value}" for name, value in each.knobs.items())
+        named = f"{each.technique} ({knobs})" if knobs else each.technique
+        bound = f"; {each.bound}" if each.bound else ""
+        yield Text(f"{named}: {each.count} place{'s' if each.count != 1 else ''}{bound}")
+        reasons: dict[str, list[str]] = {}
+        for where, why in each.left:
+            reasons.setdefault(why, []).append(some(where))
+        for why, places in reasons.items():
+            yield Text(f"  not at {some(tuple(places))}: {why}", "yellow")
+
+
 def _verified(report: Report) -> Iterator[Text]:
     found = report.verified
     if found is None:
         yield Text("no: the whole was not run", "yellow")
     elif not found.ok:
         yield Text("no: it is not the same function", "red")
+    elif report.is_approximate:
+        yield Text.assemble(("another function, as asked", "yellow"), f", on {described(found)}")
     else:
         yield Text.assemble(("the same function", "green"), f" on {described(found)}")
 

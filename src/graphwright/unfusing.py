@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 from graphwright.api import Progress, Result, budget_for, load, rewritten
+from graphwright.choosing import Pipeline
 from graphwright.ir.graph import Graph, Node
 from graphwright.passes.pipelines import RAISE_FUSED, UNFUSE
 from graphwright.passes.rule import Budget, NoMatch, Rule
@@ -27,7 +28,7 @@ def unfuse(
     in the report's notes. Raises ModelError for bad models and data.
     """
     before = model if isinstance(model, Graph) else load(model, inline=True)
-    result = rewritten(before, UNFUSE, data, verify, isolated, progress, calls=False)
+    result = rewritten(before, Pipeline(UNFUSE), data, verify, isolated, progress, calls=False)
     with Runtime(isolated=isolated) as runtime:
         budget = budget_for(result.graph, runtime)
         result.report.notes += _left_alone(result.graph, budget)

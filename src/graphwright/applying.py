@@ -1,0 +1,175 @@
+"""What was asked for by `--apply`: rules and techniques by name, and normalizers of one's own."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from graphwright.calibration import Calibration
+from graphwright.driver import Check, Log, run_groups
+from graphwright.ir.contracts import LOSSLESS, Approximate, Contract, Tolerance
+from graphwright.ir.errors import ModelError
+from graphwright.passes.rewrite import Group
+from graphwright.passes.rule import Budget, rules
+from graphwright.passes.technique import (
+    TECHNIQUES,
+    Observe,
+    Places,
+    Technique,
+    Work,
+    techniques,
+)
+from graphwright.requests import Knob, Request, nearest, read_request
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A technique that was asked for, with its knobs and where it is to be applied."""
+
+    technique: Technique
+    knobs: Mapping[str, Knob]
+    places: Places
+
+    def work(self, budget: Budget, observe: Observe) -> Work:
+        """What the technique may ask of a model, and where it notes what it left alone."""
+        return Work(self.technique.name, budget, self.places, observe)
+
+    def group(self, work: Work) -> Group:
+        """What runs it, once."""
+        sweep = self.technique.bound(work, self.knobs)
+        return Group(self.technique.name, (sweep,), once=True)
+
+
+Step: TypeAlias = "Group | Asked"
+
+
+@dataclass
+class Applied:
+    """What one technique did to a model: how often, and where it did not apply and why."""
+
+    technique: str
+    contract: str
+    bound: str
+    lossless: bool
+    knobs: dict[str, Knob]
+    count: int = 0
+    left: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
+
+
+def apply_step(
+    step: Step, calibration: Calibration, budget: Budget, check: Check | None, log: Log
+) -> Applied | None:
+    """Apply a rule or technique to the graph of `calibration`; what the technique did."""
+    graph, progress = calibration.graph, calibration.progress
+    if isinstance(step, Group):
+        log += run_groups(graph, [step], budget, check, progress)
+        return None
+    work = step.work(budget, calibration.observe)
+    before = len(log.kept)
+    log += run_groups(graph, [step.group(work)], budget, check, progress)
+    left = [(node.origin.sources, why) for node, why in dict.fromkeys(work.left)]
+    contract = step.technique.contract(**step.knobs)
+    lossless, bound = isinstance(contract, LOSSLESS), getattr(contract, "bound", "")
+    return Applied(
+        step.technique.name,
+        str(contract),
+        bound if isinstance(bound, str) else "",
+        lossless,
+        dict(step.knobs),
+        len(log.kept) - before,
+        left,
+    )
+
+
+def promised(log: Log) -> Contract:
+    """What is promised of a model after such rewrites."""
+    contracts = [application.contract for application, _ in log.kept]
+    if all(isinstance(contract, LOSSLESS) for contract in contracts):
+        return Tolerance()
+    return Approximate("relative_l2", inf)
+
+
+def steps(texts: Sequence[str]) -> tuple[Step, ...]:
+    """What was asked for, in the order given. Raises ModelError for what is not known."""
+    return tuple(_step(text) for text in texts)
+
+
+def _step(text: str) -> Step:
+    head = text.partition("@")[0].partition(":")[0]
+    if head.endswith(".py"):
+        found = from_file(Path(head))
+        request = read_request(found.name + text[len(head) :])
+        return _asked(found, request)
+    request = read_request(text)
+    known = techniques()
+    if request.name in known:
+        return _asked(known[request.name], request)
+    rule = rules().get(request.name)
+    if rule is None:
+        names = [*known, *rules()]
+        meant = nearest(request.name, names, "see `graphwright techniques` and `graphwright rules`")
+        raise ModelError(f"there is no technique and no rule '{request.name}'; {meant}")
+    if not request.is_plain:
+        raise ModelError(f"the rule '{request.name}' takes no knobs, layers or heads")
+    return Group("asked for", (rule,))
+
+
+def _asked(technique: Technique, request: Request) -> Asked:
+    knobs = {name: _knob(technique, name, value) for name, value in request.knobs.items()}
+    asked = Asked(technique, knobs, Places(request.layers, request.heads))
+    technique.contract(**knobs)  # a knob out of its range is said before all work
+    return asked
+
+
+def _knob(technique: Technique, name: str, value: Knob) -> Knob:
+    known = technique.knobs.get(name)
+    if known is None:
+        otherwise = f"it has {', '.join(technique.knobs) or 'none'}"
+        meant = nearest(name, technique.knobs, otherwise)
+        raise ModelError(f"{technique.name} has no knob '{name}'; {meant}")
+    kind: Callable[[Any], Knob] = known.annotation
+    if kind is str:
+        return str(value)
+    if isinstance(value, str) or (kind is int and not isinstance(value, int)):
+        what = "a whole number" if kind is int else "a number"
+        raise ModelError(f"{technique.name}: {name} is {what}, not '{value}'")
+    return kind(value)
+
+
+def from_file(path: Path) -> Technique:
+    """The technique that a file defines. Raises ModelError where it defines none, or fails."""
+    name = f"graphwright_applied_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ModelError(f"{path}: there is no such file")
+    for known in [each for each, made in TECHNIQUES.items() if made.home == name]:
+        del TECHNIQUES[known]  # it is read anew
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a file of the user's may raise
+        where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise ModelError(f"{path}{where}: {type(error).__name__}: {error}") from None
+    found = [made for made in TECHNIQUES.values() if made.home == name]
+    if len(found) != 1:
+        what = "no normalizer and no technique" if not found else "more than one technique"
+        raise ModelError(f"{path} defines {what}")
+    return found[0]
+
+
+def signature(technique: Technique) -> str:
+    """How a technique is asked for: `log2-softmax:bits=4`."""
+    knobs = ",".join(f"{name}={p.default}" for name, p in technique.knobs.items())
+    return technique.name + (f":{knobs}" if knobs else "")
+
+
+def description(technique: Technique) -> str:
+    """The docstring of the file that a technique is defined in: its paper, and what is claimed."""
+    return inspect.getdoc(sys.modules[technique.home]) or ""
