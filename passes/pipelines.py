@@ -72,6 +72,7 @@ STANDARD = _group("standard", "lower-standard-rotary", since=23)
 
 TIDY = _group(
     "tidy",
+    "fold-masks",
     "fold-sizes",
     "drop-view",
     "merge-transposes",
@@ -79,7 +80,7 @@ TIDY = _group(
     "merge-equal",
     producers_first=True,
 )
-"""What lowering leaves to be merged with what stood there."""
+"""What techniques and lowering leave to be merged with what stood there."""
 
 LOWER: dict[str, tuple[Group, ...]] = {
     "onnx": (

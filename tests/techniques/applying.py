@@ -1,0 +1,59 @@
+"""One technique applied to one graph, as the driver applies it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphwright.calibration import Calibration
+from graphwright.driver import input_sizes, run_groups
+from graphwright.ir.clone import clone
+from graphwright.ir.graph import Graph
+from graphwright.passes.pipelines import SIMPLIFY, TIDY
+from graphwright.passes.rewrite import Group
+from graphwright.passes.rule import Budget
+from graphwright.passes.technique import Places, Work, techniques
+from graphwright.runtime import Runtime
+from graphwright.verification.data import Data
+from graphwright.verification.fragments import check_fragments
+
+
+@dataclass
+class Applied:
+    """The graph that came of it, what was left alone and why, and what was left out."""
+
+    graph: Graph
+    count: int
+    left: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+def applied(
+    graph: Graph,
+    name: str,
+    *,
+    data: Data | None = None,
+    layers: tuple[int, ...] | None = None,
+    heads: tuple[int, ...] | None = None,
+    fold: bool = False,
+    **knobs: Any,
+) -> Applied:
+    """A copy of `graph` after a technique, each replacement checked; `fold` folds masks in."""
+    made = clone(graph)
+    with Runtime(isolated=False) as runtime:
+        budget = Budget(
+            lambda node: runtime.compute(node, made),
+            sizes=input_sizes(made),
+            opset=made.header.opsets[""] if made.header else 0,
+        )
+        work = Work(name, budget, Places(layers, heads), Calibration(made, runtime, data).observe)
+        group = Group(name, (techniques()[name].bound(work, knobs),), once=True)
+
+        def check(fragments: Any) -> Any:
+            return check_fragments(fragments, runtime.evaluate, runtime.evaluate64)
+
+        log = run_groups(made, [group], budget, check)
+        if fold:
+            run_groups(made, [SIMPLIFY[0], TIDY], budget, check)
+    left = [why for _, why in work.left]
+    return Applied(made, len(log.kept), left, [verdict.why for _, verdict in log.left_out])
