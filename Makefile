@@ -9,7 +9,7 @@ OPTIMIZED := $(DEMO)/paraphrase-MiniLM-L3-v2.optimized.onnx
 PYTEST := $(BIN)/pytest -q -n auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-full lint bench build clean
+.PHONY: help env demo test test-full lint bench pages build clean
 MAKEFLAGS += --no-print-directory
 
 help: ## what there is to make
@@ -48,6 +48,9 @@ test-full: lint ## lint, then the tests and the longer sweeps
 
 bench: $(STAMP) ## how long loading, rewriting and saving take per node of large models
 	@$(BIN)/python benchmarks/speed.py --sizes 1k 10k 100k
+
+pages: $(STAMP) ## docs/techniques, made anew of the files in passes/techniques
+	@$(BIN)/python -m graphwright.technique_pages docs/techniques
 
 build: $(STAMP) ## the sdist and the wheel, in dist/
 	@$(BIN)/python -m build --outdir dist

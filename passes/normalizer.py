@@ -27,7 +27,7 @@ from graphwright.ir.types import TensorType
 from graphwright.passes.attention.hidden import hide
 from graphwright.passes.example import Example
 from graphwright.passes.rule import Replacement, need
-from graphwright.passes.technique import Knob, Technique, Work, register
+from graphwright.passes.technique import Knob, Technique, Work, made_of
 
 Formula: TypeAlias = "Callable[..., str]"
 ErrorBound: TypeAlias = "Callable[..., tuple[float, float]]"
@@ -48,7 +48,7 @@ def normalizer(
     def registered(formula: Formula) -> Technique:
         run = partial(_everywhere, formula=formula, error=error)
         promised = REPORTED if error is None else lambda **knobs: _bounded(*error(**knobs))
-        return register(formula, run, promised, examples, needs="nothing", formula=formula)
+        return made_of(formula, run, promised, examples, needs="nothing", formula=formula)
 
     return registered
 
@@ -76,9 +76,7 @@ def normalized(work: Work, node: Node, formula: str) -> Value:
     heads = scores.shape[-3] if scores.shape else None
     need(isinstance(heads, int), "its heads are counted at run time")
     assert isinstance(heads, int)
-    made = body(_in_heads(formula, work.places.heads_of(heads), heads), scores)
-    for fault in faults(made):
-        raise ModelError(f"the formula of {work.name} is none of a normalizer: {fault}")
+    made = _body(work, _in_heads(formula, work.places.heads_of(heads), heads), scores)
     attrs: dict[str, Any] = dict(node.attrs)
     bias, mask = hide(op, bias, mask)
     if mask is not None:
@@ -87,6 +85,16 @@ def normalized(work: Work, node: Node, formula: str) -> Value:
     while extras and extras[-1] is None:
         extras.pop()
     return op.Attention(q, k, v, *extras, **attrs, normalizer=made)
+
+
+def _body(work: Work, formula: str, scores: TensorType) -> Graph:
+    try:
+        made = body(formula, scores)
+    except (SyntaxError, TypeError) as error:
+        raise ModelError(f"the formula of {work.name} cannot be read: {error}") from None
+    for fault in faults(made):
+        raise ModelError(f"the formula of {work.name} is none of a normalizer: {fault}")
+    return made
 
 
 def _in_heads(formula: str, chosen: Sequence[int], count: int) -> str:

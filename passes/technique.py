@@ -8,11 +8,13 @@ checked against the contract like any rewrite.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from textwrap import dedent
+from types import MappingProxyType, ModuleType
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from graphwright.ir.contracts import Contract
@@ -33,6 +35,7 @@ __all__ = ["Places", "Replacement", "Tap", "Technique", "Work", "need", "techniq
 
 S = TypeVar("S")
 Knob: TypeAlias = "int | float | str"
+FOLDER = "graphwright.passes.techniques."
 Run: TypeAlias = "Callable[..., Iterator[Replacement]]"
 Promise: TypeAlias = "Contract | Callable[..., Contract]"
 
@@ -146,9 +149,6 @@ class Technique:
         return Sweep(self.name, self.doc, self.contract(**knobs), run, self.examples)
 
 
-TECHNIQUES: dict[str, Technique] = {}
-
-
 def technique(
     promised: Promise, *examples: Example, needs: str = "weights"
 ) -> Callable[[Run], Technique]:
@@ -159,12 +159,12 @@ def technique(
     """
 
     def registered(run: Run) -> Technique:
-        return register(run, run, promised, examples, needs)
+        return made_of(run, run, promised, examples, needs)
 
     return registered
 
 
-def register(
+def made_of(
     named: Callable[..., object],
     run: Run,
     promised: Promise,
@@ -172,23 +172,34 @@ def register(
     needs: str,
     formula: Callable[..., str] | None = None,
 ) -> Technique:
-    """Note a technique under the name of a function, whose knobs and docstring it has."""
+    """The technique that has the name, the knobs and the docstring of a function.
+
+    Raises TypeError for a knob without a type or a default.
+    """
     name = named.__name__.replace("_", "-")
     given = inspect.signature(named, eval_str=True).parameters.values()
     knobs = {p.name: p for p in given if p.kind is p.KEYWORD_ONLY}
     for knob in knobs.values():
         if knob.annotation not in (int, float, str) or knob.default is knob.empty:
             raise TypeError(f"{name}: the knob {knob.name} needs int, float or str, and a default")
-    before, home = TECHNIQUES.get(name), named.__module__
-    if before is not None and before.home != home:
-        raise ValueError(f"two techniques are called {name}: in {before.home} and {home}")
-    doc = dedent(named.__doc__ or "")
-    made = Technique(name, doc, promised, needs, run, examples, knobs, home, formula)
-    TECHNIQUES[name] = made
-    return made
+    doc, home = dedent(named.__doc__ or ""), named.__module__
+    return Technique(name, doc, promised, needs, run, examples, knobs, home, formula)
 
 
-def techniques() -> dict[str, Technique]:
+@cache
+def techniques() -> Mapping[str, Technique]:
     """Every technique there is, by name: each file in passes/techniques is looked into."""
-    discover()
-    return dict(sorted(TECHNIQUES.items()))
+    found: dict[str, Technique] = {}
+    for name in discover():
+        if name.startswith(FOLDER):
+            for made in defined_in(sys.modules[name]):
+                if made.name in found:
+                    raise ValueError(f"two techniques are called {made.name}")
+                found[made.name] = made
+    return MappingProxyType(dict(sorted(found.items())))
+
+
+def defined_in(module: ModuleType) -> list[Technique]:
+    """The techniques that a module defines, those that it only imports left out."""
+    made = [each for each in vars(module).values() if isinstance(each, Technique)]
+    return [each for each in made if each.home == module.__name__]

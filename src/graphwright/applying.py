@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,11 +17,11 @@ from graphwright.ir.errors import ModelError
 from graphwright.passes.rewrite import Group
 from graphwright.passes.rule import Budget, rules
 from graphwright.passes.technique import (
-    TECHNIQUES,
     Observe,
     Places,
     Technique,
     Work,
+    defined_in,
     techniques,
 )
 from graphwright.requests import Knob, Request, nearest, read_request
@@ -120,6 +119,17 @@ def _step(text: str) -> Step:
     return Group("asked for", (rule,))
 
 
+def named(name: str) -> Technique:
+    """The technique of that name, or in that file. Raises ModelError where there is none."""
+    if name.endswith(".py"):
+        return from_file(Path(name))
+    known = techniques()
+    if name not in known:
+        meant = nearest(name, known, "see `graphwright techniques`")
+        raise ModelError(f"there is no technique '{name}'; {meant}")
+    return known[name]
+
+
 def _asked(technique: Technique, request: Request) -> Asked:
     knobs = {name: _knob(technique, name, value) for name, value in request.knobs.items()}
     asked = Asked(technique, knobs, Places(request.layers, request.heads))
@@ -148,8 +158,6 @@ def from_file(path: Path) -> Technique:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():
         raise ModelError(f"{path}: there is no such file")
-    for known in [each for each, made in TECHNIQUES.items() if made.home == name]:
-        del TECHNIQUES[known]  # it is read anew
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -157,19 +165,8 @@ def from_file(path: Path) -> Technique:
     except Exception as error:  # whatever a file of the user's may raise
         where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
         raise ModelError(f"{path}{where}: {type(error).__name__}: {error}") from None
-    found = [made for made in TECHNIQUES.values() if made.home == name]
+    found = defined_in(module)
     if len(found) != 1:
         what = "no normalizer and no technique" if not found else "more than one technique"
         raise ModelError(f"{path} defines {what}")
     return found[0]
-
-
-def signature(technique: Technique) -> str:
-    """How a technique is asked for: `log2-softmax:bits=4`."""
-    knobs = ",".join(f"{name}={p.default}" for name, p in technique.knobs.items())
-    return technique.name + (f":{knobs}" if knobs else "")
-
-
-def description(technique: Technique) -> str:
-    """The docstring of the file that a technique is defined in: its paper, and what is claimed."""
-    return inspect.getdoc(sys.modules[technique.home]) or ""

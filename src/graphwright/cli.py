@@ -19,6 +19,7 @@ COMMANDS = {
     "verify": "Say whether two models are the same function.",
     "attention": "List a model's attentions, and say why other softmaxes are none.",
     "rules": "List the rules.",
+    "techniques": "List the techniques from papers, or show one.",
     "explain": "Show a rule, or why rules left places of a model alone.",
     "show": "Print a model as text.",
     "bisect": "Name the rewrite that breaks a model.",

@@ -19,7 +19,13 @@ PLACES = 3
 def command(what: str, rule: str | None) -> int:
     """Show RULE with its examples, or the places of MODEL that rules left alone, and why."""
     from graphwright import explanation
+    from graphwright.passes.technique import techniques
 
+    if rule is None and what in techniques():
+        from graphwright.technique_pages import page
+
+        click.echo(page(techniques()[what]), nl=False)
+        return 0
     if rule is not None:
         explanation.rule_named(rule)
     if rule is None and not _is_file(what):
