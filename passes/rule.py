@@ -57,10 +57,13 @@ class Builder:
     def call(self, op: str, *inputs: Value | float | None, **named: Attr | Graph) -> Value:
         """What an operator gives, of any name: `op.call("com.microsoft::Gelu", x)`.
 
-        A graph among what is named is a body.
+        A graph among what is named is a body. Inputs of None at the end are as if they were not
+        there.
         """
         if self.origin is None:
             self.origin = Origin.of(self.match.nodes(), self.rule)
+        while inputs and inputs[-1] is None:
+            inputs = inputs[:-1]
         place = self.match.node.place
         bodies = {name: each for name, each in named.items() if isinstance(each, Graph)}
         attrs = {name: each for name, each in named.items() if not isinstance(each, Graph)}

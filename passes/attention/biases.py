@@ -18,12 +18,13 @@ from graphwright.passes.attention.factors import (
 )
 from graphwright.passes.attention.layout import Laid, laid_alike, nearest_source, node_behind
 from graphwright.passes.attention.steps import shape
+from graphwright.passes.hiding import buries
 from graphwright.passes.looking import Looking, Readings
 from graphwright.passes.rule import Builder, Example, Match, Tolerance, need, rule
+from graphwright.passes.shapes import dtype_of
 
 BIASED = ("Add", "Linear", "Gemm")
 LARGEST = 1e4  # a bias that is no larger leaves scores their digits
-LOWEST = -1e30  # what is hidden by less than this weighs nothing, whatever is added beside it
 
 GIVEN = "q: f32[B, 2, S, 2], k: f32[B, T, 4], v: f32[B, 2, T, 3]"
 KEYS = "kh = Transpose(Reshape({}, i64([0, 0, 2, 2])), perm=(0, 2, 1, 3))"
@@ -85,7 +86,7 @@ def drop_key_bias(m: Match, op: Builder) -> Value:
     seen = traits(m.node.bodies.get(BODY)).sees_shift
     need(not seen, "its normalizer sees what is added to all scores")
     need(not attrs["cap"] and len(extras) < 3, "its scores are capped, or have a sink beside them")
-    masked = len(extras) > 1 and attrs["filler"] > LOWEST
+    masked = len(extras) > 1 and not buries(attrs["filler"], dtype_of(q))
     need(not masked, "what hides its keys is no lower than the scores may be")
     need(m.why is None, m.why or "")
     found: Biased = m.found

@@ -1,4 +1,4 @@
-"""What becomes of the scores of a site, read exactly: anything that has no place is refused."""
+"""What becomes of the scores of a site, read step by step, and what of it has no place."""
 
 from __future__ import annotations
 
@@ -9,23 +9,26 @@ from typing import TypeAlias
 
 from graphwright.ir.graph import Value
 from graphwright.ir.ops import scalar
-from graphwright.ir.types import FLOATS
-from graphwright.passes.attention.factors import View, all_leaves, broadcast_view
+from graphwright.ir.types import FLOATS, WIDTHS
+from graphwright.passes.attention.factors import Unprovable, View, all_leaves, broadcast_view
 from graphwright.passes.attention.search import ScoreStep, Site, is_nan_guard, step_forward
 from graphwright.passes.attention.steps import axis_of, shape
-from graphwright.passes.rule import need
+from graphwright.passes.hiding import HIDDEN, buries, most_negative
+from graphwright.passes.rule import NoMatch, need
 from graphwright.passes.shapes import dtype_of
 
 SHIFTED = "the greatest score of each row is taken off before what depends on the scores themselves"
-LOWEST = -1e30  # no score is less than this, unless something hides it
 
 
 @dataclass(frozen=True)
 class Term:
-    """A tensor that meets the scores, laid along their axes, and the scalar that multiplies it."""
+    """A tensor that meets the scores, laid along their axes, and the scalar that multiplies it.
+
+    `view` is None where it is not proved how it lies.
+    """
 
     value: Value
-    view: View
+    view: View | None
     factor: float = 1.0
 
 
@@ -36,6 +39,7 @@ class Formula:
     `factors` multiply (or divide, where so said) the scores before they are capped; of `masks`,
     those that say which keys count have True. `floor` is the least that a score may be; `shifted`
     says that the greatest score of each row was taken off, which only softmax itself does not see.
+    `left` says what has no place in it, where something has none: then it describes, no more.
     """
 
     scale: float = 1.0
@@ -49,6 +53,7 @@ class Formula:
     guard: bool = False
     shifted: bool = False
     weights: list[Term] = field(default_factory=list)
+    left: str | None = None
 
     @property
     def terms(self) -> Iterable[Term]:
@@ -63,12 +68,22 @@ Reader: TypeAlias = Callable[[Formula, Site, ScoreStep], None]
 def formula(site: Site, scale: float) -> Formula:
     """The formula of a site whose product of queries and keys `scale` multiplies already.
 
-    Raises NoMatch with what cannot be said in it.
+    Raises Unprovable for steps that no attention takes. Each reader notes what a step does, and
+    then refuses what has no place.
     """
     found = Formula(scale)
     for step in site.steps:
-        READERS[step.node.op](found, site, step)
-    _after(found, site)
+        try:
+            READERS[step.node.op](found, site, step)
+        except Unprovable:
+            raise
+        except NoMatch as reason:
+            found.left = found.left or str(reason)
+    try:
+        _after(found, site)
+        _rounded(site)
+    except NoMatch as reason:
+        found.left = found.left or str(reason)
     return found
 
 
@@ -76,100 +91,121 @@ def _beside(step: ScoreStep, operand: int) -> Term:
     """Another operand of a step, along the axes of what the step gives."""
     value = step.node.inputs[operand]
     assert value is not None
-    return Term(value, broadcast_view(step.view, shape(step.node.outputs[0]), shape(value)))
+    try:
+        view = broadcast_view(step.view, shape(step.node.outputs[0]), shape(value))
+    except Unprovable:
+        view = None
+    return Term(value, view)
+
+
+def _placed(term: Term) -> View:
+    need(term.view is not None, "how what meets its scores lies along them is not proved")
+    assert term.view is not None
+    return term.view
 
 
 def _multiplied(found: Formula, site: Site, step: ScoreStep) -> None:
     other, divides = _beside(step, 1 - step.operand), step.node.op == "Div"
-    need(not found.sink and found.floor is None, "its scores are scaled after a sink or a limit")
     number = scalar(other.value)
+    late = found.cap or found.biases or found.masks
     if number is None:
-        need(
-            not (found.cap or found.biases or found.masks), "its scores are scaled by a tensor late"
-        )
-        need(not all_leaves(other.view) & set(site.key), "its scale is another for each key")
+        if found.cap:
+            raise Unprovable("what its capped scores are multiplied by is known only at run time")
         found.factors.append((other, divides))
+        need(not late, "its scores are scaled by a tensor late")
+        need(not all_leaves(_placed(other)) & set(site.key), "its scale is another for each key")
         return
-    plain = not (found.cap or found.biases or found.masks)
-    need(number > 0 or plain, "its scores are multiplied by what is not positive")
     need(number or not divides, "its scores are divided by 0")
     by = 1 / number if divides else number
     found.scale *= by
     found.cap *= by
     found.filler *= by
     found.biases = [Term(b.value, b.view, b.factor * by) for b in found.biases]
+    need(not found.sink and found.floor is None, "its scores are scaled after a sink or a limit")
+    need(number > 0 or not late, "its scores are multiplied by what is not positive")
 
 
 def _negated(found: Formula, site: Site, step: ScoreStep) -> None:
-    need(
-        not (found.cap or found.biases or found.masks or found.sink), "its scores are negated late"
-    )
+    late = found.cap or found.biases or found.masks or found.sink
     found.scale = -found.scale
+    need(not late, "its scores are negated late")
 
 
 def _capped(found: Formula, site: Site, step: ScoreStep) -> None:
-    late = found.cap or found.biases or found.masks or found.sink or found.floor is not None
-    need(not late, "tanh is taken of scores that are masked, or twice")
-    need(not found.shifted, SHIFTED)
+    if found.cap or found.biases or found.masks or found.sink or found.floor is not None:
+        raise Unprovable("its soft cap bends more than the product of queries and keys")
     found.cap = 1.0
+    need(not found.shifted, SHIFTED)
 
 
 def _added(found: Formula, site: Site, step: ScoreStep) -> None:
     other = _beside(step, 1 - step.operand)
-    if step.node.op == "Sub":
-        maximum = other.value.producer
-        if maximum is not None and maximum.op == "ReduceMax":
-            same = maximum.inputs[0] is step.node.inputs[0]
-            if same and not all_leaves(other.view) & set(_row(step, site)):
-                found.shifted = True
-                return
+    if step.node.op == "Sub" and _is_shift(other, site, step):
+        found.shifted = True
+        return
+    before, sign = list(found.biases), -1.0 if step.node.op == "Sub" else 1.0
+    found.biases.append(Term(other.value, other.view, sign))
+    _placed(other)
     need(not found.sink, "something is added beside a sink")
     need(not found.masks or found.filler == -inf, "something is added to what was hidden")
     need(found.floor is None, "something is added after a limit")
-    same_type = all(dtype_of(b.value) == dtype_of(other.value) for b in found.biases)
+    same_type = all(dtype_of(b.value) == dtype_of(other.value) for b in before)
     need(same_type, "what is added to its scores is of different types")
-    rounds = dtype_of(other.value) == "f16" and found.biases
+    rounds = dtype_of(other.value) == "f16" and before
     need(not rounds, "in half precision it matters in which order it is added up")
-    sign = -1.0 if step.node.op == "Sub" else 1.0
-    found.biases.append(Term(other.value, other.view, sign))
 
 
-def _row(step: ScoreStep, site: Site) -> set[object]:
-    return {*site.key, *all_leaves(step.view) - all_leaves(site.q.laid) - all_leaves(site.k.laid)}
+def _is_shift(other: Term, site: Site, step: ScoreStep) -> bool:
+    """Whether the greatest score of each row is taken off, which softmax does not see."""
+    maximum = other.value.producer
+    if maximum is None or maximum.op != "ReduceMax" or other.view is None:
+        return False
+    beside = all_leaves(step.view) - all_leaves(site.q.laid) - all_leaves(site.k.laid)
+    row = {*site.key, *beside}
+    return maximum.inputs[0] is step.node.inputs[0] and not all_leaves(other.view) & row
 
 
 def _hidden(found: Formula, site: Site, step: ScoreStep) -> None:
+    other = step.node.inputs[2 if step.operand == 1 else 1]
+    number = scalar(other)
+    filler = most_negative(other) if number is None and other is not None else number
+    if filler is None or not filler <= HIDDEN:
+        raise Unprovable("what it puts in the place of scores hides no keys")
+    hidden_before, found.filler = found.filler if found.masks else None, float(filler)
+    mask = _beside(step, 0)
+    found.masks.append((mask, step.operand == 1))
+    _placed(mask)
+    need(number is not None, "what hides scores is no number")
     need(not found.sink and found.floor is None, "its scores are masked after a sink or a limit")
-    filler = scalar(step.node.inputs[2 if step.operand == 1 else 1])
-    need(filler is not None, "what hides scores is no number")
-    assert filler is not None
-    need(not found.shifted or filler <= LOWEST, SHIFTED)
-    need(not found.masks or filler == found.filler, "its masks put different numbers")
-    found.filler = float(filler)
-    found.masks.append((_beside(step, 0), step.operand == 1))
+    need(not found.shifted or buries(filler, dtype_of(step.node.outputs[0])), SHIFTED)
+    need(hidden_before in (None, found.filler), "its masks put different numbers")
 
 
 def _limited(found: Formula, site: Site, step: ScoreStep) -> None:
-    least = scalar(step.node.inputs[1 - step.operand])
-    need(step.node.op == "Max" and least is not None, "its scores are limited from above")
-    assert least is not None
-    lowest = -65504 if dtype_of(step.node.outputs[0]) == "f16" else LOWEST
-    need(least <= lowest, "its scores are limited from below")
+    """Bounds that no score reaches do nothing: exporters keep infinities away with them."""
+    bound, above = scalar(step.node.inputs[1 - step.operand]), step.node.op == "Min"
+    if bound is None or not (bound >= -HIDDEN if above else bound <= HIDDEN):
+        raise Unprovable("its scores are cut off at a bound that they may reach")
+    need(not above, "its scores are limited from above")
+    need(buries(bound, dtype_of(step.node.outputs[0])), "its scores are limited from below")
     need(not found.sink, "its scores are limited beside a sink")
     need(not found.shifted, SHIFTED)
-    found.floor = least
-    found.filler = max(found.filler, least)
+    found.floor = bound
+    found.filler = max(found.filler, bound)
 
 
 def _joined(found: Formula, site: Site, step: ScoreStep) -> None:
-    need(len(step.node.inputs) == 2 and not found.sink, "several columns stand beside its scores")
-    need(not found.shifted, SHIFTED)
-    other = step.node.inputs[1 - step.operand]
-    dims = shape(other)
-    axis = axis_of(step.node, len(dims))
-    need(dims[axis] == 1, "what stands beside its scores is no one column")
+    other, before = step.node.inputs[1 - step.operand], found.sink
     assert other is not None
+    axis = axis_of(step.node, len(shape(other)))
     found.sink = Term(other, [[] if i == axis else v for i, v in enumerate(step.view)])
+    need(len(step.node.inputs) == 2 and not before, "several columns stand beside its scores")
+    need(not found.shifted, SHIFTED)
+    need(shape(other)[axis] == 1, "what stands beside its scores is no one column")
+
+
+def _cast(found: Formula, site: Site, step: ScoreStep) -> None:
+    """Read by `_rounded`, with the casts of the weights."""
 
 
 READERS: dict[str, Reader] = {
@@ -183,6 +219,7 @@ READERS: dict[str, Reader] = {
     "Max": _limited,
     "Min": _limited,
     "Concat": _joined,
+    "Cast": _cast,
 }
 
 
@@ -200,9 +237,19 @@ def _after(found: Formula, site: Site) -> None:
             other = node.inputs[1 - at]
             assert other is not None
             along = broadcast_view(view, shape(node.outputs[0]), shape(other))
-            need(not all_leaves(along) & set(site.key), "its weights are multiplied key by key")
             found.weights.append(Term(other, along))
+            need(not all_leaves(along) & set(site.key), "its weights are multiplied key by key")
         value, view = node.outputs[0], moved
+
+
+def _rounded(site: Site) -> None:
+    """Refuse casts to a narrower type and on to another: one type has a place, and no more."""
+    casts = [step.node for step in site.steps if step.node.op == "Cast"]
+    for path, what in ((casts, "scores"), (site.after, "weights")):
+        kinds = [(dtype_of(n.inputs[0]), dtype_of(n.outputs[0])) for n in path if n.op == "Cast"]
+        kinds = [(before, after) for before, after in kinds if before != after]
+        narrow = [after for before, after in kinds if WIDTHS[after] <= WIDTHS[before]]
+        need(len(kinds) < 2 or not narrow, f"its {what} are cast to {''.join(narrow[:1])} and on")
 
 
 def precision_of(site: Site) -> str:

@@ -46,8 +46,6 @@ def drop_open_mask(m: Match, op: Builder) -> Value:
     q, k, v, *extras = m.node.inputs
     kept = [None if _is_open(extra, at) else extra for at, extra in enumerate(extras, BIAS)]
     need(kept != extras, "its mask hides some keys, or its bias changes some scores")
-    while kept and kept[-1] is None:
-        kept.pop()
     attrs: dict[str, Any] = dict(m.node.attrs)
     return op.Attention(q, k, v, *kept, **attrs, **m.node.bodies)
 

@@ -46,17 +46,20 @@ def plan(site: Site) -> Plan:
     q = nearest_source(site.q.operand, site.q.laid, scales=True)
     k = nearest_source(site.k.operand, site.k.laid, scales=True)
     v = nearest_source(site.v.operand, site.v.laid)
-    read = _at_sources(formula(site, site.scale * q.scale * k.scale))
+    read = formula(site, site.scale * q.scale * k.scale)
+    need(read.left is None, read.left or "")
+    _to_sources(read)
     for head in found.heads:
         there = all(head in all_leaves(laid.view) for laid in (k, v))
         need(there, "keys and values have different heads")
-    views = [q.view, k.view, v.view, *(term.view for term in read.terms)]
+    views = [q.view, k.view, v.view, *(term.view or [] for term in read.terms)]
     batch = _grouped(found.batch, views)
     return Plan(site, found, read, precision_of(site), q, k, v, batch)
 
 
-def _at_sources(found: Formula) -> Formula:
+def _to_sources(found: Formula) -> None:
     def back(term: Term) -> Term:
+        assert term.view is not None, "or it would be left"
         laid = nearest_source(term.value, term.view)
         return Term(laid.value, laid.view, term.factor)
 
@@ -65,7 +68,6 @@ def _at_sources(found: Formula) -> Formula:
     found.biases = [back(term) for term in found.biases]
     found.weights = [back(term) for term in found.weights]
     found.sink = found.sink and back(found.sink)
-    return found
 
 
 def _grouped(batch: tuple[Factor, ...], views: list[View]) -> list[list[Factor]]:

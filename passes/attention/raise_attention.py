@@ -100,14 +100,12 @@ def _extras(op: Builder, plan: Plan, rows: Sequence[Iterable[Factor]]) -> list[V
         each = each if keeps else op.Not(each)
         mask = each if mask is None else op.And(mask, each)
     sink = None if found.sink is None else _laid(op, found.sink, (*rows, ()))
-    extras = [bias, mask, sink]
-    while extras and extras[-1] is None:
-        extras.pop()
-    return extras
+    return [bias, mask, sink]
 
 
 def _laid(op: Builder, term: Term, axes: Sequence[Iterable[Factor]]) -> Value:
     known = {factor for axis in axes for factor in axis}
+    assert term.view is not None, "or it would be left"
     need(all_leaves(term.view) <= known, "what meets its scores has an axis of its own")
     value = op.Mul(term.value, term.factor) if term.factor != 1 else term.value
     return arranged(op, value, term.view, axes)

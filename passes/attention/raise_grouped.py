@@ -75,14 +75,13 @@ def raise_group_query_attention(m: Match, op: Builder) -> Value:
         need_length(given[10], k)
         bias, keep = sorted_out(op, given[10])
     mask, sink = both(op, [keep, _window(op, node, q, k)]), _sink(op, node, given[11])
-    extras = [bias, mask, sink]
-    while extras and extras[-1] is None:
-        extras.pop()
     y = op.Attention(
         q,
         k,
         v,
-        *extras,
+        bias,
+        mask,
+        sink,
         scale=default_scale(number(node, "scale", 0.0), dims_of(q, "queries")[3]),
         cap=float(number(node, "softcap", 0.0)),
         filler=float("-inf"),

@@ -134,12 +134,12 @@ def attended(
         alike = rows == dims_of(new, "keys")[2]
         need(alike, "it hides later keys, and has not as many queries as new keys")
         seen = not_later(op, q, k, past)
-    extras = [bias, seen] if seen is not None else [bias] if bias is not None else []
     y = op.Attention(
         q,
         k,
         v,
-        *extras,
+        bias,
+        seen,
         scale=default_scale(number(node, "scale", 0.0), dims_of(q, "queries")[3]),
         cap=0.0,
         filler=LOWEST[dtype] if seen is not None else float("-inf"),

@@ -106,12 +106,12 @@ def raise_native_attention(m: Match, op: Builder) -> Value:
     q, k, v = _inputs(op, node)
     k, v = joined(op, given[4], k), joined(op, given[5], v)
     bias, mask, guard = _masks(op, node, q, k)
-    extras = [bias, mask] if mask is not None else [bias] if bias is not None else []
     y = op.Attention(
         q,
         k,
         v,
-        *extras,
+        bias,
+        mask,
         scale=default_scale(_scale(node), dims_of(q, "queries")[3]),
         cap=float(number(node, "softcap", 0.0)),
         filler=float("-inf"),

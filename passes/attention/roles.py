@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from graphwright.ir.dims import Dim, product
 from graphwright.ir.graph import Value
 from graphwright.passes.attention.contractions import contraction
-from graphwright.passes.attention.describe import program
 from graphwright.passes.attention.factors import Factor, Unprovable, View, all_leaves, leaves
 from graphwright.passes.attention.search import Site, step_forward
 from graphwright.passes.attention.steps import shape, step_back
@@ -37,10 +36,8 @@ def count(factors: tuple[Factor, ...]) -> Dim:
 def roles(site: Site) -> Roles:
     """The roles of all factors, from the tensors that they live in.
 
-    Raises Unprovable for what is no attention: keys that a query's own position chooses, or scores
-    to which something is done that no attention does.
+    Raises Unprovable for what is no attention: keys that a query's own position chooses.
     """
-    program(site)
     seen = [f for axis in site.probabilities for f in leaves(axis) if f.segment is None]
     q, k, v = (all_leaves(s.view) for s in (site.q, site.k, site.v))
     keys = set(site.key)

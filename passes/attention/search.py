@@ -117,17 +117,17 @@ def score_paths(path: Path) -> Iterator[tuple[Node, Path]]:
         value, view = step_back(path.value, path.view)
     except Unprovable:
         return
-    yield from score_paths(Path(value, view, path.key, path.steps))
+    if node.op == "Cast":
+        yield from score_paths(path.through(node, 0, view))
+    else:
+        yield from score_paths(Path(value, view, path.key, path.steps))
 
 
 def _followed(node: Node) -> Iterator[int]:
     """The inputs that scores may come in by: not a divisor, what is subtracted, or a condition."""
     for i, operand in enumerate(node.inputs):
-        if (
-            operand is not None
-            and not (i and node.op in ("Div", "Sub"))
-            and (i or node.op != "Where")
-        ):
+        other = node.op in ("Div", "Sub") if i else node.op == "Where"
+        if operand is not None and not other:
             yield i
 
 

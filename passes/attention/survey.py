@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.passes.attention.factors import Unprovable
+from graphwright.passes.attention.formula import Formula, formula
 from graphwright.passes.attention.roles import Roles, roles
 from graphwright.passes.attention.search import (
     POINTWISE,
@@ -41,11 +42,12 @@ PASSED = REGROUPING | {"Identity", "Cast", "Transpose", "Where", "Mul", "Slice"}
 
 @dataclass(frozen=True)
 class Found:
-    """An attention: written out, with what each factor is for, or as one operator."""
+    """An attention: written out, with what each factor is for and is done, or as one operator."""
 
     node: Node
     site: Site | None = None
     roles: Roles | None = None
+    formula: Formula | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def _sort(node: Node, found: list[Found], missed: list[NotFound], other: list[No
         (missed if is_attention else other).append(NotFound(node, why))
         return
     try:
-        found.append(Found(node, site, roles(site)))
+        read = formula(site, site.scale * site.q.scale * site.k.scale)
+        found.append(Found(node, site, roles(site), read))
     except Unprovable as problem:
         other.append(NotFound(node, str(problem)))
 

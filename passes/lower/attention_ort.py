@@ -6,13 +6,12 @@ from graphwright.ir.dims import Dim, product
 from graphwright.ir.graph import Value
 from graphwright.ir.ops import constant
 from graphwright.passes.application import any_node
+from graphwright.passes.hiding import buries
 from graphwright.passes.rule import Builder, Example, Match, Tolerance, need, rule
 from graphwright.passes.shapes import dtype_of, expand, reshape, shape_of
 
 MHA = "com.microsoft::MultiHeadAttention"
 HEADS_LAST = (0, 2, 1, 3)
-LOWEST = {"f32": -1e30, "f16": -65504.0}
-"""A score to which a number this low is added is that number: it may be added, not put there."""
 
 GIVEN = "q: f32[B, S, 32], k: f32[B, 4, T, 8], v: f32[B, 4, T, 8]"
 QUERIES = "qh = Transpose(Reshape(q, i64([0, 0, 4, 8])), perm=(0, 2, 1, 3))"
@@ -120,8 +119,10 @@ def _bias(
     filler, dtype = m.node.attrs["filler"], dtype_of(m.node.inputs[0])
     assert isinstance(filler, float)
     if mask is not None:
-        low = filler <= LOWEST.get(dtype, -float("inf"))
-        need(low, f"what it hides gets a score of {filler:g}, which cannot be added")
+        need(
+            buries(filler, dtype),
+            f"what it hides gets a score of {filler:g}, which cannot be added",
+        )
         other = constant(0.0, dtype) if bias is None else bias
         bias = op.Where(mask, other, constant(filler, dtype))
     if bias is None:

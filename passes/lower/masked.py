@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graphwright.ir.graph import Node, Value
 from graphwright.passes.application import any_node
+from graphwright.passes.hiding import HIDDEN
 from graphwright.passes.lower.attention import written
 from graphwright.passes.rule import Builder, Example, Match, Tolerance, need, rule
 from graphwright.passes.shapes import dtype_of, shape_of
@@ -11,7 +12,6 @@ from graphwright.passes.shapes import dtype_of, shape_of
 DEPTH = 60.0  # e**-60 is 9e-27: of a thousand keys it is no part of a float32, and no denormal
 LOOK = 64  # nodes of a mask that are looked at
 SMALL = 1 << 22  # bytes of a constant that is looked at
-HIDDEN = -1000.0
 
 GIVEN = "q: f32[B, 4, S, 8], k: f32[B, 4, S, 8], v: f32[B, 4, S, 8]"
 ATTRS = "scale=1.0, cap=0.0, filler=-inf, guard=0, precision=''"

@@ -15,17 +15,17 @@ from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.renaming import one_name_each
 from graphwright.native_rows import mask_of, native_fields
-from graphwright.passes.attention.describe import Program, program
 from graphwright.passes.attention.factors import Factor, View, leaves
+from graphwright.passes.attention.formula import Formula, Term
 from graphwright.passes.attention.raise_attention import raise_attention
 from graphwright.passes.attention.roles import Roles, count
 from graphwright.passes.attention.search import Site
 from graphwright.passes.attention.survey import Found, NotFound, survey
+from graphwright.passes.hiding import HIDDEN, most_negative
 from graphwright.passes.rule import Budget, NoMatch
 from graphwright.verification.feeds import make_feeds
 
 SCHEMA = 1
-SEEN = -1000.0  # what is added to a score that counts is more than this
 
 
 @dataclass(frozen=True)
@@ -121,10 +121,13 @@ def _path(node: Node) -> str:
 
 
 def _row(id_: str, found: Found, graph: Graph, feed: Mapping[str, Any] | None) -> Row:
-    if found.site is None or found.roles is None:
+    site, roles, done = found.site, found.roles, found.formula
+    if site is None or roles is None or done is None:
         return _native(id_, found.node, graph, feed)
-    site, roles, done = found.site, found.roles, program(found.site)
-    causal, window = _pattern(done, roles, graph, feed)
+    added = [(term, most_negative(term.value)) for term in done.biases]
+    hiding = [term for term, low in added if low is not None]
+    masks = [term for term, _ in done.masks] + hiding
+    causal, window = _pattern(masks, roles, graph, feed)
     return Row(
         id_,
         _path(found.node),
@@ -133,15 +136,15 @@ def _row(id_: str, found: Found, graph: Graph, feed: Mapping[str, Any] | None) -
         _size(count(roles.groups)),
         _size(count(roles.width)),
         _size(count(roles.value_width)),
-        done.scale,
-        _mask(done),
+        None if done.factors else done.scale,
+        " and ".join(["additive"] * bool(hiding) + ["boolean"] * bool(done.masks)) or "none",
         causal,
         window,
-        done.cap,
-        bool(done.biases),
-        done.sinks,
+        done.cap or None,
+        len(hiding) < len(added),
+        done.sink is not None,
         _is_cached(site, graph),
-        _dead_rows(done, site),
+        _dead_rows(done, site, [low for _, low in added if low is not None]),
     )
 
 
@@ -151,7 +154,7 @@ def _native(id_: str, node: Node, graph: Graph, feed: Mapping[str, Any] | None) 
         seen = None if feed is None else _computed(mask, graph, feed)
         fields["causal"] = fields["window"] = None
         if seen is not None and seen.ndim > 1 and min(seen.shape[-2:]) > 1:
-            seen = seen if seen.dtype == bool else seen > SEEN
+            seen = seen if seen.dtype == bool else seen > HIDDEN
             pattern = _triangle(seen.reshape(-1, *seen.shape[-2:])[0])
             fields["causal"], fields["window"] = pattern
     return Row(id_, _path(node), node.op, **fields)
@@ -161,17 +164,13 @@ def _size(dim: Dim) -> int | str:
     return dim if isinstance(dim, int) else str(dim)
 
 
-def _mask(done: Program) -> str:
-    kinds = {"boolean" if boolean else "additive" for boolean in done.boolean}
-    return " and ".join(sorted(kinds)) or "none"
-
-
-def _dead_rows(done: Program, site: Site) -> str | None:
-    if not done.masks:
+def _dead_rows(done: Formula, site: Site, added: Sequence[float]) -> str | None:
+    if not done.masks and not added:
         return None
-    if any(node.op == "Where" for node in site.after):
+    if done.guard:
         return "zero"
-    hides_all = -np.inf in done.fillers or _is_bare(site)  # of a bare row 0 is divided by 0
+    fillers = [*added, *([done.filler] if done.masks else [])]
+    hides_all = -np.inf in fillers or _is_bare(site)  # of a bare row 0 is divided by 0
     return "NaN" if hides_all else "what the scores give with the mask added"
 
 
@@ -196,20 +195,21 @@ def _unpadded(graph: Graph) -> Mapping[str, Any] | None:
 
 
 def _pattern(
-    done: Program, roles: Roles, graph: Graph, feed: Mapping[str, Any] | None
+    masks: Sequence[Term], roles: Roles, graph: Graph, feed: Mapping[str, Any] | None
 ) -> tuple[bool | None, int | None]:
     """Whether the masks hide what comes later, and the width of the window that they leave."""
-    if not done.masks:
+    if not masks:
         return False, None
     if not roles.queries or feed is None:
         return None, None
     seen: Any = np.bool_(True)
-    for mask, view in zip(done.masks, done.views, strict=True):
-        array = _computed(mask, graph, feed)
+    for mask in masks:
+        array = _computed(mask.value, graph, feed)
+        view = mask.view
         first = None if array is None or view is None else _first(array, view, roles)
         if first is None:
             return None, None
-        seen = seen & (first if first.dtype == bool else first > SEEN)
+        seen = seen & (first if first.dtype == bool else first > HIDDEN)
     return (None, None) if min(seen.shape) < 2 else _triangle(seen)
 
 
