@@ -58,6 +58,12 @@ CASES = {
         "    p = Softmax((q @ kt + later) + Where(seen, {t}(0.0), {low}), axis=-1)"
     ),
     "relu of the weights": "p = Relu(Softmax(q @ kt, axis=-1) - {t}(0.1))",
+    "scores that are rounded on the way": (
+        'p = Softmax(Cast(Cast(q @ kt, to="f16"), to="{t}"), axis=-1)'
+    ),
+    "weights that are rounded on the way": (
+        'p = Cast(Cast(Softmax(q @ kt, axis=-1), to="f16"), to="{t}")'
+    ),
     "a cap after the mask": (
         "p = Softmax(Tanh(Where(seen, q @ kt, {low}) * {t}(0.1)) * {t}(10.0), axis=-1)"
     ),
