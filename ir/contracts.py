@@ -13,10 +13,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Exact:
-    """Every output bit is the same on the same runtime."""
+    """Every output bit is the same on the same runtime.
+
+    With `finite` for all that holds no infinity, since 0 times that is no number.
+    """
+
+    finite: bool = False
 
     def __str__(self) -> str:
-        return "exact"
+        return "exact" + (" on finite numbers" if self.finite else "")
 
 
 @dataclass(frozen=True, slots=True)

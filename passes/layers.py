@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from graphwright.ir.graph import Graph, Node, Value
 
 
@@ -28,6 +30,13 @@ def layers_of(graph: Graph) -> dict[Node, int]:
         if len(read) == 1 and None not in read:
             found[node] = next(n for n in read if n is not None)
     return found
+
+
+def hand_on(known: dict[Node, int], matched: Iterable[Node], made: Iterable[Node]) -> None:
+    """Number what was made as that in whose place it stands."""
+    numbers = [known[node] for node in matched if node in known]
+    if numbers:
+        known.update((node, max(numbers)) for node in made if node not in known)
 
 
 def _feeds(nodes: list[Node], number: dict[Node, int]) -> dict[Node, set[int | None]]:

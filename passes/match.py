@@ -50,9 +50,12 @@ class Match:
         return self._nodes
 
     def shared(self) -> bool:
-        """Whether others read a value inside the match, so that its nodes would stay."""
+        """Whether others read a value inside the match, so that its nodes would stay.
+
+        Not counting sizes, which cost nothing.
+        """
         inside = set(self.nodes())
-        for node in inside:
+        for node in (each for each in inside if each.op != "Sizes"):
             for value in node.outputs:
                 if value is not self.root:
                     for reader, _ in value.uses:

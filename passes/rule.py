@@ -60,6 +60,12 @@ class Builder:
         A graph among what is named is a body. Inputs of None at the end are as if they were not
         there.
         """
+        return self.several(op, 1, *inputs, **named)[0]
+
+    def several(
+        self, op: str, count: int, *inputs: Value | float | None, **named: Attr | Graph
+    ) -> tuple[Value, ...]:
+        """As `call`, all that an operator of `count` results gives."""
         if self.origin is None:
             self.origin = Origin.of(self.match.nodes(), self.rule)
         while inputs and inputs[-1] is None:
@@ -68,11 +74,11 @@ class Builder:
         bodies = {name: each for name, each in named.items() if isinstance(each, Graph)}
         attrs = {name: each for name, each in named.items() if not isinstance(each, Graph)}
         try:
-            node = node_of(op, inputs, attrs, origin=self.origin, place=place, bodies=bodies)
+            node = node_of(op, inputs, attrs, count, self.origin, place, bodies=bodies)
         except TypeError as error:
             raise NoMatch(f"it cannot be built: {error}") from None
         self.made.append(node)
-        return node.outputs[0]
+        return node.outputs
 
     def discard(self, wanted: Value | None = None) -> None:
         """Undo the making of all that `wanted` does not need, so that it leaves no trace."""

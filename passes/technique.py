@@ -20,6 +20,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from graphwright.ir.contracts import Contract
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.passes.example import Example
+from graphwright.passes.layers import layers_of
 from graphwright.passes.rule import (
     Budget,
     Builder,
@@ -88,7 +89,8 @@ class Work:
     """What a technique may know and ask of the model at hand.
 
     `observe(taps)` runs the model on the data and gives the last state of each tap. `left` notes
-    where the technique did not apply, and why.
+    where the technique did not apply, and why. `numbers` are the layers of the nodes as the first
+    technique met them, so that they stay what they are when an attention goes.
     """
 
     name: str
@@ -96,11 +98,17 @@ class Work:
     places: Places = Places()
     observe: Observe = unobserved
     left: list[tuple[Node, str]] = field(default_factory=list)
+    numbers: Mapping[Node, int] | None = None
 
     def layers(self, graph: Graph) -> Iterator[tuple[int, Node]]:
         """The attentions that were asked for, with their numbers."""
-        found = [node for node in graph.nodes() if node.op == "Attention"]
-        return ((i, node) for i, node in enumerate(found) if self.places.holds(i))
+        known = self.layers_of(graph)
+        found = [(known[n], n) for n in graph.nodes() if n.op == "Attention" and n in known]
+        return ((i, node) for i, node in found if self.places.holds(i))
+
+    def layers_of(self, graph: Graph) -> Mapping[Node, int]:
+        """The layer that each node is part of, where it is part of one."""
+        return layers_of(graph) if self.numbers is None else self.numbers
 
     def at(self, root: Value, leaves: Sequence[Value]) -> Builder:
         """What makes the nodes of a replacement of `root`, as a function of `leaves`."""

@@ -12,7 +12,6 @@ from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.ops import OPS
 from graphwright.ir.types import FLOATS, NUMPY, TensorType
-from graphwright.passes.layers import layers_of
 from graphwright.passes.rule import Replacement, need
 from graphwright.passes.shapes import dtype_of, shape_of
 from graphwright.passes.technique import Tap, Work
@@ -61,7 +60,7 @@ def weights(graph: Graph, work: Work) -> Iterator[Weight]:
     """The products with constants in the layers that were asked for; what is none is noted."""
     if work.places.heads is not None:
         raise ModelError(f"{work.name} takes whole matrices: leave @heads out")
-    found = layers_of(graph)
+    found = work.layers_of(graph)
     for node in graph.nodes():
         if node.op in PRODUCTS and len(node.inputs) > 1:
             layer = found.get(node)
@@ -74,7 +73,7 @@ def _weight(node: Node) -> Weight:
     value = node.inputs[1]
     assert value is not None
     need(dtype_of(value) in FLOATS, "its weight is of integers")
-    need(_is_constant(value), "its weight is no constant, or one that is stored otherwise")
+    need(is_constant(value), "its weight is no constant, or one that is stored otherwise")
     shape = shape_of(value) or ()
     plain = len(shape) > 1 and all(isinstance(d, int) and d > 1 for d in shape[-2:])
     need(plain, "its weight is no matrix")
@@ -93,13 +92,14 @@ CHAIN = frozenset({"Mul", "Transpose", "Reshape", "Identity", "Squeeze", "Unsque
 """What masks and layout make of a constant."""
 
 
-def _is_constant(value: Value) -> bool:
+def is_constant(value: Value) -> bool:
+    """Whether it is made of constants by masks and by layout."""
     if value.const is not None:
         return True
     node = value.producer
     if node is None or node.op not in CHAIN:
         return False
-    return all(v is None or _is_constant(v) for v in node.inputs)
+    return all(v is None or is_constant(v) for v in node.inputs)
 
 
 def computed(value: Value) -> Array:

@@ -181,7 +181,7 @@ def _counts(run: Run, contract: Contract) -> bool:
     """
     match contract:
         case Exact():
-            return True
+            return not contract.finite or run.numbers != "infinite"
         case Approximate():
             return not run.numbers
         case Tolerance() | Bounded():

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphwright.applying import apply_step, promised
+from graphwright.applying import apply_step, numbered, promised
 from graphwright.backends.onnx import save as save_onnx
 from graphwright.backends.onnx import to_proto
 from graphwright.calibration import Calibration
@@ -142,7 +142,10 @@ def rewritten(
         check = _checker(runtime) if verify else None
         done = run_groups(graph, chosen.first, budget, check, progress)
         calibration = Calibration(graph, runtime, data, progress)
-        applied = [apply_step(step, calibration, budget, check, done) for step in chosen.asked]
+        numbers = numbered(graph) if chosen.asked else {}
+        applied = [
+            apply_step(step, calibration, budget, check, done, numbers) for step in chosen.asked
+        ]
         tidied = SIMPLIFY[:1] if chosen.asked else ()
         done += run_groups(graph, (*tidied, *chosen.then), budget, check, progress)
         measured = _tuned(before, graph, chosen.lowering, runtime, data, progress) if tune else ()

@@ -14,6 +14,8 @@ from graphwright.calibration import Calibration
 from graphwright.driver import Check, Log, run_groups
 from graphwright.ir.contracts import LOSSLESS, Approximate, Contract, Tolerance
 from graphwright.ir.errors import ModelError
+from graphwright.ir.graph import Graph, Node
+from graphwright.passes.layers import hand_on, layers_of
 from graphwright.passes.rewrite import Group
 from graphwright.passes.rule import Budget, rules
 from graphwright.passes.technique import (
@@ -35,9 +37,9 @@ class Asked:
     knobs: Mapping[str, Knob]
     places: Places
 
-    def work(self, budget: Budget, observe: Observe) -> Work:
+    def work(self, budget: Budget, observe: Observe, numbers: Mapping[Node, int]) -> Work:
         """What the technique may ask of a model, and where it notes what it left alone."""
-        return Work(self.technique.name, budget, self.places, observe)
+        return Work(self.technique.name, budget, self.places, observe, numbers=numbers)
 
     def group(self, work: Work) -> Group:
         """What runs it, once."""
@@ -61,17 +63,29 @@ class Applied:
     left: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
 
 
+def numbered(graph: Graph) -> dict[Node, int]:
+    """The layers of a graph's nodes, and of those in its bodies, before anything is applied."""
+    return {node: i for part in graph.parts() for node, i in layers_of(part).items()}
+
+
 def apply_step(
-    step: Step, calibration: Calibration, budget: Budget, check: Check | None, log: Log
+    step: Step,
+    calibration: Calibration,
+    budget: Budget,
+    check: Check | None,
+    log: Log,
+    numbers: dict[Node, int],
 ) -> Applied | None:
-    """Apply a rule or technique to the graph of `calibration`; what the technique did."""
+    """Apply a rule or technique to the graph of `calibration`; what the technique did.
+
+    `numbers` are the layers of its nodes, and in the end of those that were made too.
+    """
     graph, progress = calibration.graph, calibration.progress
     if isinstance(step, Group):
-        log += run_groups(graph, [step], budget, check, progress)
+        _run(graph, step, budget, check, log, numbers, progress)
         return None
-    work = step.work(budget, calibration.observe)
-    before = len(log.kept)
-    log += run_groups(graph, [step.group(work)], budget, check, progress)
+    work = step.work(budget, calibration.observe, numbers)
+    count = _run(graph, step.group(work), budget, check, log, numbers, progress)
     left = [(node.origin.sources, why) for node, why in dict.fromkeys(work.left)]
     contract = step.technique.contract(**step.knobs)
     lossless, bound = isinstance(contract, LOSSLESS), getattr(contract, "bound", "")
@@ -81,9 +95,26 @@ def apply_step(
         bound if isinstance(bound, str) else "",
         lossless,
         dict(step.knobs),
-        len(log.kept) - before,
+        count,
         left,
     )
+
+
+def _run(
+    graph: Graph,
+    group: Group,
+    budget: Budget,
+    check: Check | None,
+    log: Log,
+    numbers: dict[Node, int],
+    progress: Callable[[str], None],
+) -> int:
+    """Run a group, its new nodes numbered as those they replace; how many rewrites stay."""
+    done = run_groups(graph, [group], budget, check, progress)
+    for application, _ in done.kept:
+        hand_on(numbers, application.matched, application.made)
+    log += done
+    return len(done.kept)
 
 
 def promised(log: Log) -> Contract:

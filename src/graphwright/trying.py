@@ -16,6 +16,7 @@ import numpy as np
 
 from graphwright import testing
 from graphwright.backends.onnx.reference import evaluate64
+from graphwright.calibration import Calibration
 from graphwright.driver import fragment, input_sizes
 from graphwright.ir.const import Array
 from graphwright.ir.contracts import Tolerance
@@ -182,7 +183,9 @@ def _sweep(technique: Technique, **knobs: Knob) -> Sweep:
 
 
 def _applied(technique: Technique, graph: Graph, **knobs: Knob) -> tuple[list[Application], Work]:
-    work = Work(technique.name, Budget(_runtime().compute, sizes=input_sizes(graph)))
+    opset = 0 if graph.header is None else graph.header.opsets.get("", 0)
+    budget = Budget(_runtime().compute, sizes=input_sizes(graph), opset=opset)
+    work = Work(technique.name, budget, observe=Calibration(graph, _runtime()).observe)
     group = Group(technique.name, (technique.bound(work, knobs),), once=True)
     return rewrite(graph, group, work.budget), work
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from tests.models import encoder
+
 from graphwright.calibration import Calibration
 from graphwright.driver import input_sizes, run_groups
+from graphwright.frontends.onnx import from_proto
 from graphwright.ir.clone import clone
+from graphwright.ir.const import Array, from_array
 from graphwright.ir.graph import Graph
-from graphwright.passes.pipelines import SIMPLIFY, TIDY
+from graphwright.passes.pipelines import DEFAULT, SIMPLIFY, TIDY
 from graphwright.passes.rewrite import Group
 from graphwright.passes.rule import Budget
 from graphwright.passes.technique import Places, Work, techniques
@@ -57,3 +62,21 @@ def applied(
             run_groups(made, [SIMPLIFY[0], TIDY], budget, check)
     left = [why for _, why in work.left]
     return Applied(made, len(log.kept), left, [verdict.why for _, verdict in log.left_out])
+
+
+def raised(layers: int) -> Graph:
+    """A small encoder as techniques meet it."""
+    graph = from_proto(encoder(layers))
+    with Runtime(isolated=False) as runtime:
+        budget = Budget(runtime.compute, sizes=input_sizes(graph), opset=17)
+        run_groups(graph, DEFAULT, budget, None)
+    return graph
+
+
+def trained(graph: Graph, name: str, data: Array) -> None:
+    """Put numbers into a weight that a technique made."""
+    found = [v for n in graph.nodes() for v in n.inputs if v is not None and v.name == name]
+    assert found, f"no weight is called {name}"
+    for value in found:
+        value.const = from_array(data.astype(np.float32))
+        assert value.const.type == value.type

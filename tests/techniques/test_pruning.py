@@ -7,22 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.models import encoder
-from tests.techniques.applying import applied
+from tests.techniques.applying import applied, raised
 
 from graphwright.backends.onnx.reference import evaluate64
-from graphwright.driver import input_sizes, run_groups
-from graphwright.frontends.onnx import from_proto
 from graphwright.ir import parse
 from graphwright.ir.const import Array, from_array
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node
 from graphwright.passes.layers import layers_of
-from graphwright.passes.pipelines import DEFAULT
-from graphwright.passes.rule import Budget
 from graphwright.passes.technique import techniques
 from graphwright.passes.weights import computed
-from graphwright.runtime import Runtime
 from graphwright.verification.feeds import make_feeds
 
 RNG = np.random.default_rng(5)
@@ -162,14 +156,6 @@ def test_what_does_not_apply_is_said() -> None:
     assert (made.count, made.left) == (0, ["the 30 channels that it reads are no multiple of 4"])
     with pytest.raises(ModelError, match="leave @heads out"):
         applied(layer(), "magnitude-pruning", heads=(0,))
-
-
-def raised(layers: int) -> Graph:
-    graph = from_proto(encoder(layers))
-    with Runtime(isolated=False) as runtime:
-        budget = Budget(runtime.compute, sizes=input_sizes(graph), opset=17)
-        run_groups(graph, DEFAULT, budget, None)
-    return graph
 
 
 def test_layers_are_counted_by_attention() -> None:
