@@ -26,7 +26,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import zip_longest
+from types import MappingProxyType
 
 from graphwright.ir.const import Const, content
 from graphwright.ir.errors import ModelError
@@ -48,9 +50,9 @@ from graphwright.ir.written import (
 INFIX = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "Pow": "**", "MatMul": "@"}
 
 
-def show(graph: Graph) -> str:
-    """The graph as text that `parse` reads back."""
-    return _module(graph, _Weights())
+def show(graph: Graph, remarks: Mapping[Node, str] = MappingProxyType({})) -> str:
+    """The graph as text that `parse` reads back; each of `remarks` stands behind its node."""
+    return _module(graph, _Weights(), remarks=remarks)
 
 
 def weights_of(graph: Graph) -> dict[str, Const]:
@@ -69,13 +71,19 @@ def _normal(graph: Graph) -> str:
     return _module(graph, _Contents(), normal=True)
 
 
-def _module(graph: Graph, weights: _Weights, normal: bool = False) -> str:
+def _module(
+    graph: Graph,
+    weights: _Weights,
+    normal: bool = False,
+    remarks: Mapping[Node, str] = MappingProxyType({}),
+) -> str:
     lines: list[str] = []
     for name in sorted(graph.functions):
         function = graph.functions[name]
         about = ", ".join(map(quoted, (name, *function.attributes)))
         lines += [f"@function({about})", *_Text(weights, normal).graph(function.body, ""), "", ""]
-    return "\n".join(lines + _Text(weights, normal).graph(graph, "graph" if normal else ""))
+    text = _Text(weights, normal, remarks)
+    return "\n".join(lines + text.graph(graph, "graph" if normal else ""))
 
 
 class _Names:
@@ -128,8 +136,10 @@ class _Contents(_Weights):
 class _Text:
     """The text of one graph, without that of the graphs around it."""
 
-    def __init__(self, weights: _Weights, normal: bool) -> None:
-        self.weights, self.normal = weights, normal
+    def __init__(
+        self, weights: _Weights, normal: bool, remarks: Mapping[Node, str] = MappingProxyType({})
+    ) -> None:
+        self.weights, self.normal, self.remarks = weights, normal, remarks
         self.given = _Names()
         self.names: dict[Value, str] = {}
         self.unnamed = 0
@@ -146,6 +156,8 @@ class _Text:
         lines = [f"def {name}({', '.join(given)}):"]
         for node in graph.reachable() if self.normal else graph.nodes():
             lines += [f"    {line}" for line in self._node(node)]
+            if remark := self.remarks.get(node):
+                lines[-1] += f"  # {remark}"
         return [*lines, f"    return {self._outputs(graph)}"]
 
     def _input(self, value: Value, default: Const | None) -> str:

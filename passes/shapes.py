@@ -45,7 +45,7 @@ def reshape(op: Builder, x: Value, shape: Shape | None) -> Value:
     if not names <= op.budget.sizes and _without_ones(have) == _without_ones(shape):
         return _between_ones(op, x, have, shape)
     need(0 not in shape, "it is empty")
-    return op.Reshape(x, _sizes(op, shape))
+    return op.Reshape(x, listed(op, shape))
 
 
 def _without_ones(shape: Shape) -> list[Dim]:
@@ -73,10 +73,10 @@ def _with_copies(have: Shape, shape: Shape) -> list[int]:
 
 def expand(op: Builder, x: Value, shape: Shape) -> Value:
     """`x` repeated along axes of 1 to a shape, if the sizes of the model's inputs say it."""
-    return x if shape_of(x) == shape else op.Expand(x, _sizes(op, shape))
+    return x if shape_of(x) == shape else op.Expand(x, listed(op, shape))
 
 
-def _sizes(op: Builder, shape: Shape) -> Value:
+def listed(op: Builder, shape: Shape) -> Value:
     """A shape as a list, constant or computed of the sizes of the model's inputs."""
     names = frozenset().union(*(needed(d) for d in shape if isinstance(d, Sym)))
     need(names <= op.budget.sizes, "its sizes are not sizes of the model's inputs")

@@ -24,13 +24,15 @@ class Unprovable(NoMatch):
 class Factor:
     """One factor of an axis, of `size`; `parts` once it was split, the slower part first.
 
+    One part alone is a factor that this one was found to be equal to.
+
     `index` is set for one index into a factor that an operator chose: a block of packed heads, say.
     `segment` marks an axis that was put together from several tensors, which must not be split:
     where the one that was followed begins, and the factors of its axis.
     """
 
     size: Dim
-    parts: tuple[Factor, Factor] | None = None
+    parts: tuple[Factor, ...] | None = None
     index: int | None = None
     segment: tuple[Dim, list[Factor]] | None = None
 
@@ -72,6 +74,32 @@ def split(factor: Factor, slow: Dim, fast: Dim) -> None:
         raise Unprovable("one index into a block whose size is known only at run time")
     major, minor = divmod(factor.index, fast)
     factor.parts = (Factor(slow, index=major), Factor(fast, index=minor))
+
+
+def join(one: Iterable[Factor], other: Iterable[Factor]) -> None:
+    """Note that two axes are the same, factor by factor, as far as their cuts agree."""
+    left, right = leaves(one), leaves(other)
+    while left and right:
+        a, b = left.pop(0), right.pop(0)
+        if a is not b and not _meet(a, b):
+            return
+        # What was joined or split may stand in an axis twice.
+        left, right = leaves([a, *left]), leaves([b, *right])
+        while left and right and left[0] is right[0]:
+            left, right = left[1:], right[1:]
+
+
+def _meet(a: Factor, b: Factor) -> bool:
+    """Make the beginning of the larger of two factors the smaller one, if that is known."""
+    if a.size == b.size:
+        b.parts = (a,)
+        return True
+    for large, small in ((a, b), (b, a)):
+        rest = exact_quotient(large.size, small.size)
+        if rest is not None:
+            large.parts = (small, Factor(rest))
+            return True
+    return False
 
 
 def regroup(factors: Iterable[Factor], dims: Sequence[Dim]) -> View:
