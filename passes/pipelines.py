@@ -120,5 +120,8 @@ RAISE_FUSED = _group(
 )
 """What others have fused, as operators that rules speak of."""
 
+BEFORE_TECHNIQUES: tuple[Group, ...] = (RAISE_FUSED, *RAISE, SIMPLIFY[0])
+"""The groups before techniques: each attention as one operator, and no layout that is undone."""
+
 UNFUSE: tuple[Group, ...] = (RAISE_FUSED, _group("write out", "lower-attention"), TIDY)
 """The groups that give a written-out graph back, in place of those of a default run."""

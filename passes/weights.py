@@ -146,7 +146,10 @@ def share(name: str, number: float) -> None:
 
 def largest(scores: Array, count: int) -> Mask:
     """Where the `count` largest scores of each column lie, the first of equal ones; axis -2."""
-    order = np.argsort(-scores, axis=-2, kind="stable")
-    kept = np.zeros(scores.shape, bool)
-    np.put_along_axis(kept, order[..., :count, :], values=True, axis=-2)
-    return kept
+    rows = scores.shape[-2]
+    if not 0 < count < rows:
+        return np.full(scores.shape, count > 0)
+    least = np.partition(scores, rows - count, axis=-2)[..., rows - count, None, :]
+    above, equal = scores > least, scores == least
+    room = count - above.sum(-2, keepdims=True)
+    return np.asarray(above | (equal & (equal.cumsum(-2) <= room)))

@@ -11,7 +11,7 @@ from graphwright.backends.onnx.header import FUNCTIONS_SINCE
 from graphwright.ir.contracts import LOSSLESS
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph
-from graphwright.passes.pipelines import LOWER, RAISE, TRIM
+from graphwright.passes.pipelines import BEFORE_TECHNIQUES, LOWER, RAISE, TRIM
 from graphwright.passes.rewrite import Group
 from graphwright.passes.rule import rules
 from graphwright.requests import nearest
@@ -40,9 +40,11 @@ def pipeline(target: str, apply: Sequence[str], skip: Sequence[str]) -> Pipeline
         if name not in known:
             meant = nearest(name, known, "see `graphwright rules`")
             raise ModelError(f"there is no rule '{name}'; {meant}")
-    parts = (without(skip, groups) for groups in (RAISE, TRIM, LOWER[target]))
+    asked = steps(apply)
+    first = BEFORE_TECHNIQUES if asked else RAISE
+    parts = (without(skip, groups) for groups in (first, TRIM, LOWER[target]))
     first, then, lowering = parts
-    return Pipeline(first, steps(apply), then, lowering)
+    return Pipeline(first, asked, then, lowering)
 
 
 def with_calls(groups: Sequence[Group], graph: Graph, target: str) -> Groups:

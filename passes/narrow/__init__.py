@@ -1,0 +1,1 @@
+"""Models with fewer heads or channels: a choice of elements carried back to the weights."""
