@@ -9,11 +9,10 @@ import numpy as np
 
 from graphwright.ir.const import Const
 from graphwright.ir.graph import Node, Value
-from graphwright.ir.ops import constant
 from graphwright.ir.types import NUMPY, TensorType
-from graphwright.passes.attention.native_parts import dims_of
+from graphwright.passes.heads import head_count, in_heads
 from graphwright.passes.origins import layer_input
-from graphwright.passes.rule import Builder, Replacement, need
+from graphwright.passes.rule import Builder, Replacement
 from graphwright.passes.technique import Work
 
 Logits = Callable[[Builder, Value], Value]
@@ -30,24 +29,8 @@ def gated(work: Work, node: Node, factor: float, logits: Logits) -> Replacement:
     attrs: dict[str, Any] = dict(node.attrs)
     y = op.Attention(*node.inputs, **attrs, **node.bodies)
     gate = op.Mul(op.Sigmoid(logits(op, x)), factor)
-    heads = head_count(node)
-    chosen = work.places.heads_of(heads)
-    if len(set(chosen)) < heads:
-        gate = op.Where(flags(chosen, heads), gate, 1.0)
+    gate = in_heads(op, work, head_count(node), gate, 1.0)
     return Replacement(result, op.Mul(y, gate), leaves)
-
-
-def head_count(node: Node) -> int:
-    """How many heads an attention has. Refuses where that is counted at run time."""
-    heads = dims_of(node.outputs[0], "result")[-3]
-    need(isinstance(heads, int), "its heads are counted at run time")
-    assert isinstance(heads, int)
-    return heads
-
-
-def flags(chosen: tuple[int, ...], heads: int) -> Value:
-    """True at the heads that were chosen: bool[H, 1, 1]."""
-    return constant([[[head in chosen]] for head in range(heads)], "bool")
 
 
 def weight(name: str, dtype: str, *shape: int, of: float = 0.0) -> Value:

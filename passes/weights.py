@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphwright.ir.const import Array, Const
+from graphwright.ir.const import Array, Const, from_array
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.ops import OPS
 from graphwright.ir.types import FLOATS, NUMPY, TensorType
-from graphwright.passes.rule import Replacement, need
+from graphwright.passes.rule import Builder, Replacement, need
 from graphwright.passes.shapes import dtype_of, shape_of
 from graphwright.passes.technique import Tap, Work
 
@@ -47,12 +47,23 @@ class Weight(NamedTuple):
 
     def masked(self, work: Work, kept: Mask) -> Replacement:
         """The product with only what is `kept` of its weight, by a mask beside it."""
+        beside = mask(np.moveaxis(kept, -2, self.along), dtype_of(self.value))
+        return self._with(work, lambda op: op.Mul(self.value, beside))
+
+    def replaced(self, work: Work, data: Array) -> Replacement:
+        """The product with another weight, laid out as `data`; what a mask hides stays 0."""
+        if self.value.const is None:
+            data = np.where(self.data == 0, 0, data)
+        array = np.moveaxis(data, -2, self.along).astype(NUMPY[dtype_of(self.value)])
+        const = from_array(np.ascontiguousarray(array))
+        return self._with(work, lambda op: Value(const.type, const=const, name=self.value.name))
+
+    def _with(self, work: Work, weight: Callable[[Builder], Value]) -> Replacement:
         _, _, *rest = self.node.inputs
         leaves = (self.x, *(v for v in rest if v is not None))
         op = work.at(self.node.outputs[0], leaves)
-        beside = mask(np.moveaxis(kept, -2, self.along), dtype_of(self.value))
         attrs: dict[str, Any] = dict(self.node.attrs)
-        new = op.call(self.node.op, self.x, op.Mul(self.value, beside), *rest, **attrs)
+        new = op.call(self.node.op, self.x, weight(op), *rest, **attrs)
         return Replacement(self.node.outputs[0], new, leaves)
 
 

@@ -19,6 +19,7 @@ from graphwright.ir.types import NUMPY, TensorType, Type
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Make: TypeAlias = Callable[..., Value]
+Normalize: TypeAlias = Callable[[Value], Value]
 
 DEFAULTS = {"scale": 1.0, "cap": 0.0, "filler": -inf, "guard": 0, "precision": ""}
 """What is left out where nothing is capped, hidden or guarded, and no other type comes in."""
@@ -100,13 +101,14 @@ def written_out(
     guard: int = 0,
     precision: str = "",
     depth: float = 0.0,
-    normalizer: Graph | None = None,
+    normalizer: Graph | Normalize | None = None,
 ) -> Value:
     """Attention in operators that every runtime has, made by `make(op, *inputs, **attrs)`.
 
     Query heads that share keys stand below one another in one product, so nothing is repeated. No
     score is let fall more than `depth` below the greatest of its row, if that is not 0. The body
-    `normalizer` stands in place of the softmax. Raises NotTyped where heads are not known.
+    `normalizer`, or what such a function makes of the scores [*B, H, S, T], stands in place of the
+    softmax. Raises NotTyped where heads are not known.
     """
     heads, shared = _shape(q)[-3], _shape(k)[-3]
     if scale / (cap or 1.0) != 1.0:
@@ -157,7 +159,9 @@ def _scores(make: Make, s: Value, bias: Value | None, cap: float, precision: str
     return make("Cast", s, to=precision) if precision and late else s
 
 
-def _normalized(make: Make, s: Value, normalizer: Graph | None, depth: float) -> Value:
+def _normalized(make: Make, s: Value, normalizer: Graph | Normalize | None, depth: float) -> Value:
+    if callable(normalizer):
+        return normalizer(s)
     if normalizer is not None:
         return inlined(make, normalizer, s)
     if depth:

@@ -18,7 +18,8 @@ from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Value
 from graphwright.ir.ops import constant
 from graphwright.passes.attention.native_parts import dims_of
-from graphwright.passes.gates import gated, head_count, weight
+from graphwright.passes.gates import gated, weight
+from graphwright.passes.heads import head_count
 from graphwright.passes.rule import Builder, Example, need
 from graphwright.passes.shapes import dtype_of
 from graphwright.passes.technique import Replacement, Work, technique
@@ -64,7 +65,7 @@ def gated_attention(
     the head's (by=head), or [C] (by=all); b: [H]; the gate is one number for each head and query.
     The weights are constants called layers.N.gate.weight and layers.N.gate.bias, for training. w
     is 0 and sigmoid(b) = open at first, so nothing changes; not a bit where open is 0.5.
-    Source: equation 5, and section 5 for the factor 1 / open where a trained model gets gates.
+    Source: equation 5; the factor 1 / open is that of the authors' code for trained models.
     """
     for layer, node in work.layers(graph):
         with work.trying(node):

@@ -18,7 +18,8 @@ from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.ops import constant
 from graphwright.passes.attention.native_parts import dims_of
-from graphwright.passes.gates import gated, head_count, weight
+from graphwright.passes.gates import gated, weight
+from graphwright.passes.heads import head_count
 from graphwright.passes.rule import Builder, Example, need
 from graphwright.passes.shapes import dtype_of
 from graphwright.passes.technique import Replacement, Work, technique
@@ -59,7 +60,7 @@ def sdpa_gate(graph: Graph, work: Work, *, by: str = "element") -> Iterator[Repl
     [B, H, S, E]. The weight is a constant called layers.N.gate.weight, for training; it is 0 at
     first, so the factor is 1 and no bit changes. The paper's gate has no factor 2: where a trained
     model gets gates, it keeps them open.
-    Source: equation 5; headwise and elementwise gates as in section 2.2.
+    Source: section 2.2.
     """
     for layer, node in work.layers(graph):
         with work.trying(node):

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 from tests.models import encoder
 
+from graphwright.backends.onnx.reference import evaluate64
 from graphwright.calibration import Calibration
 from graphwright.driver import input_sizes, run_groups
 from graphwright.frontends.onnx import from_proto
+from graphwright.ir import parse
 from graphwright.ir.clone import clone
 from graphwright.ir.const import Array, from_array
-from graphwright.ir.graph import Graph
+from graphwright.ir.graph import Graph, Header
+from graphwright.ir.types import TensorType
 from graphwright.passes.pipelines import DEFAULT, SIMPLIFY, TIDY
 from graphwright.passes.rewrite import Group
 from graphwright.passes.rule import Budget
@@ -80,3 +83,32 @@ def trained(graph: Graph, name: str, data: Array) -> None:
     for value in found:
         value.const = from_array(data.astype(np.float32))
         assert value.const.type == value.type
+
+
+def attention(given: str = "", operands: str = "", *, tokens: int = 6, guard: int = 0) -> Graph:
+    """Two heads of self-attention over some tokens, with a mask or a bias if one is given."""
+    heads = f"f32[2, 2, {tokens}, 4]"
+    text = f"""
+def attention(q: {heads}, k: {heads}, v: {heads}{given and ", " + given}):
+    return Attention(q, k, v{operands and ", " + operands}, scale=0.5, cap=0.0, filler=-inf,
+                     guard={guard}, precision="")
+"""
+    graph = parse(text)
+    graph.header = Header(8, {"": 17})
+    return graph
+
+
+def numbers(graph: Graph, seed: int = 0) -> dict[str, Array]:
+    """Normal numbers for the inputs of a graph whose sizes are known."""
+    rng, found = np.random.default_rng(seed), {}
+    for value in graph.inputs:
+        assert isinstance(value.type, TensorType)
+        shape = [n for n in value.type.shape or () if isinstance(n, int)]
+        found[value.name] = rng.normal(size=shape).astype(np.float32)
+    return found
+
+
+def given(graph: Graph, feed: dict[str, Array]) -> Array:
+    """What a graph gives, in float64."""
+    found: Array = evaluate64(graph, [feed])[0][0]
+    return found
