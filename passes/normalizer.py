@@ -24,7 +24,8 @@ from graphwright.ir.normalizers import body
 from graphwright.ir.ops import node_of, return_node
 from graphwright.ir.rows import faults
 from graphwright.ir.types import TensorType
-from graphwright.passes.attention.hidden import hide
+from graphwright.passes.attention.bodies import scores_type
+from graphwright.passes.attention.validity import hide
 from graphwright.passes.example import Example
 from graphwright.passes.rule import Replacement, need
 from graphwright.passes.technique import Knob, Technique, Work, made_of
@@ -72,7 +73,7 @@ def normalized(work: Work, node: Node, formula: str) -> Value:
     result = node.outputs[0]
     op = work.at(result, [v for v in node.inputs if v is not None])
     q, k, v, bias, mask, sink = (*node.inputs, None, None, None)[:6]
-    scores = _scores(node)
+    scores = scores_type(node.inputs, node.attrs)
     heads = scores.shape[-3] if scores.shape else None
     need(isinstance(heads, int), "its heads are counted at run time")
     assert isinstance(heads, int)
@@ -104,22 +105,6 @@ def _in_heads(formula: str, chosen: Sequence[int], count: int) -> str:
     *lines, last = [line for line in formula.strip().splitlines() if line.strip()]
     flags = [[[head in chosen]] for head in range(count)]
     return "\n".join([*lines, f"Where(bool({flags}), {last.strip()}, Softmax(s))"])
-
-
-def _scores(node: Node) -> TensorType:
-    """The type of the scores as the normalizer sees them, a sink's column among them."""
-    q, k, v = (x.type if x is not None else None for x in node.inputs[:3])
-    result = node.outputs[0].type
-    whole = all(isinstance(t, TensorType) and t.shape is not None for t in (q, k, v, result))
-    need(whole, "its shapes are not known")
-    assert isinstance(q, TensorType)
-    assert isinstance(k, TensorType)
-    assert isinstance(result, TensorType)
-    assert k.shape is not None
-    assert result.shape is not None
-    columns = k.shape[-2] + (1 if len(node.inputs) > 5 else 0)
-    dtype = str(node.attrs["precision"]) or q.dtype
-    return TensorType(dtype, (*result.shape[:-1], columns))
 
 
 def _bounded(relative: float, absolute: float) -> Contract:

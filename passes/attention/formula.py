@@ -225,7 +225,7 @@ READERS: dict[str, Reader] = {
 
 def _after(found: Formula, site: Site) -> None:
     """Read what becomes of the weights before they meet the values."""
-    value, view = site.softmax.outputs[0], site.probabilities
+    value, view = site.weighing.weights, site.probabilities
     for node in site.after:
         at = next(i for i, v in enumerate(node.inputs) if v is value)
         moved = step_forward(node, at, value, view)
@@ -254,6 +254,6 @@ def _rounded(site: Site) -> None:
 
 def precision_of(site: Site) -> str:
     """The type that the softmax works in, where that is not the type of the scores."""
-    first, second = dtype_of(site.scores.outputs[0]), dtype_of(site.softmax.outputs[0])
+    first, second = dtype_of(site.scores.outputs[0]), dtype_of(site.weighing.weights)
     need(first in FLOATS and second in FLOATS, "its scores are no floats")
     return "" if first == second == dtype_of(site.values.outputs[0]) else second

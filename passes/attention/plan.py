@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from graphwright.ir.graph import Node, Value
+from graphwright.passes.attention.bodies import Weighing, may_weigh, of_softmax, weighings
 from graphwright.passes.attention.factors import Factor, Unprovable, View, all_leaves
 from graphwright.passes.attention.formula import Formula, Term, formula, precision_of
 from graphwright.passes.attention.layout import Laid, nearest_source
@@ -87,13 +88,58 @@ def _grouped(batch: tuple[Factor, ...], views: list[View]) -> list[list[Factor]]
 
 def plans(node: Node) -> Iterator[tuple[Plan | str, list[Value]]]:
     """Every reading of what a product gives as an attention; in words where one has no plan."""
-    for softmax in _softmaxes(node):
-        try:
-            for site in sites(softmax):
-                if site.values is node:
-                    yield _reading(site)
-        except Unprovable:
-            continue
+    fits = False
+    for site in softmax_sites(node):
+        reading = _reading(site)
+        fits = fits or isinstance(reading[0], Plan)
+        yield reading
+    if not fits:
+        yield from map(_reading, computed_sites(node))
+
+
+def unlike_softmax(node: Node) -> Iterator[Site]:
+    """The attentions that a product is the last of, whose weights softmax alone does not make."""
+    if not any(_is_read(site) for site in softmax_sites(node)):
+        yield from filter(_is_read, computed_sites(node))
+
+
+def _is_read(site: Site) -> bool:
+    try:
+        formula(site, site.scale)
+    except Unprovable:
+        return False
+    return True
+
+
+def softmax_sites(node: Node) -> Iterator[Site]:
+    """The attentions that a product is the last of, of weights that a softmax made."""
+    return _sites(node, (of_softmax(softmax) for softmax in _softmaxes(node)))
+
+
+def computed_sites(node: Node) -> Iterator[Site]:
+    """The attentions that a product is the last of, of weights that are made otherwise.
+
+    Their keys and values are computed: else two linear layers with anything between were one.
+    """
+    for site in _sites(node, weighings(node)):
+        fixed = (seen.value.const for seen in (site.k, site.v))
+        if not any(fixed) and not site.weighing.is_softmax:
+            yield site
+
+
+def _sites(node: Node, ways: Iterable[Weighing]) -> Iterator[Site]:
+    try:
+        for way in ways:
+            yield from (site for site in _found(way) if site.values is node)
+    except Unprovable:
+        return
+
+
+def _found(way: Weighing) -> Iterator[Site]:
+    try:
+        yield from sites(way)
+    except Unprovable:
+        return
 
 
 def _reading(site: Site) -> tuple[Plan | str, list[Value]]:
@@ -105,14 +151,14 @@ def _reading(site: Site) -> tuple[Plan | str, list[Value]]:
 
 
 def has_weights(node: Node) -> bool:
-    """Whether a softmax may give what a product reads."""
-    return bool(_softmaxes(node))
+    """Whether a product may read the weights of an attention."""
+    if node.op not in CONTRACTIONS or contracts(node) is None:
+        return False
+    return bool(_softmaxes(node)) or may_weigh(node)
 
 
 def _softmaxes(node: Node) -> list[Node]:
     """The softmaxes whose weights a contraction may read."""
-    if node.op not in CONTRACTIONS or contracts(node) is None:
-        return []
     found: list[Node] = []
     for operand in node.inputs[:2]:
         at = None if operand is None else operand.producer

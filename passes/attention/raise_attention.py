@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from graphwright.ir.graph import Node, Value
+import numpy as np
+
+from graphwright.ir.graph import Attr, Graph, Node, Value
+from graphwright.ir.normalizers import BODY
+from graphwright.ir.ops import constant, scalar
+from graphwright.ir.rows import traits
+from graphwright.passes.attention.bodies import body_of, scores_type
 from graphwright.passes.attention.factors import Factor, all_leaves
 from graphwright.passes.attention.formula import Term
 from graphwright.passes.attention.layout import arranged
@@ -12,6 +18,7 @@ from graphwright.passes.attention.plan import CONTRACTIONS, Plan, has_weights, p
 from graphwright.passes.attention.roles import count
 from graphwright.passes.looking import Looking
 from graphwright.passes.rule import Builder, Example, Match, NoMatch, Tolerance, need, rule
+from graphwright.passes.shapes import dtype_of
 
 GIVEN = "q: f32[B, 4, S, 8], k: f32[B, 4, T, 8], v: f32[B, 4, T, 6]"
 PLAIN = "cap=0.0, filler=f32(-inf), guard=0, precision=''"
@@ -68,21 +75,28 @@ def raise_attention(m: Match, op: Builder) -> Value:
     shared = (*plan.batch, roles.heads, roles.keys)
     k = arranged(op, plan.k.value, plan.k.view, (*shared, roles.width))
     v = arranged(op, plan.v.value, plan.v.view, (*shared, roles.value_width))
-    y = op.Attention(
-        q,
-        k,
-        v,
-        *_extras(op, plan, rows),
-        scale=found.scale,
-        cap=found.cap,
-        filler=found.filler,
-        guard=int(found.guard),
-        precision=plan.precision,
-    )
+    operands = [q, k, v, *_extras(op, plan, rows)]
+    attrs: dict[str, Attr] = {
+        "scale": found.scale,
+        "cap": found.cap,
+        "filler": found.filler,
+        "guard": int(found.guard),
+        "precision": plan.precision,
+    }
+    body = {} if plan.site.weighing.is_softmax else {BODY: _body(plan, operands, attrs)}
+    y = op.Attention(*operands, **attrs, **body)
     for term in found.weights:
         y = op.Mul(y, _laid(op, term, (*rows, ())))
     view = [list(axis) for axis in (*rows, roles.value_width)]
     return arranged(op, y, view, plan.site.result)
+
+
+def _body(plan: Plan, operands: Sequence[Value | None], attrs: Mapping[str, Attr]) -> Graph:
+    """What makes the weights, where that is no softmax."""
+    body = body_of(plan.site.weighing, scores_type(operands, attrs))
+    known = not plan.formula.shifted or not traits(body).sees_shift
+    need(known, "the greatest score of each row is taken off, which its normalizer sees")
+    return body
 
 
 def _extras(op: Builder, plan: Plan, rows: Sequence[Iterable[Factor]]) -> list[Value | None]:
@@ -107,6 +121,9 @@ def _laid(op: Builder, term: Term, axes: Sequence[Iterable[Factor]]) -> Value:
     known = {factor for axis in axes for factor in axis}
     assert term.view is not None, "or it would be left"
     need(all_leaves(term.view) <= known, "what meets its scores has an axis of its own")
+    number = scalar(term.value)
+    if number is not None:
+        return constant(np.full((1,) * len(axes), number * term.factor), dtype_of(term.value))
     value = op.Mul(term.value, term.factor) if term.factor != 1 else term.value
     return arranged(op, value, term.view, axes)
 
@@ -121,7 +138,7 @@ def _need_unread(plan: Plan, nodes: Iterable[Node]) -> None:
             continue
         for use in (use for out in node.outputs for use in out.uses):
             other = "an output" if use.node.op == "return" else use.node.op
-            what = "weights" if node in (plan.site.softmax, *plan.site.after) else "scores"
+            what = "weights" if node in (*plan.site.weighing.nodes, *plan.site.after) else "scores"
             need(use.node in inside, f"its {what} are read by {other} as well")
             if use.node not in seen:
                 seen.add(use.node)

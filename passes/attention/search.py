@@ -9,6 +9,7 @@ from graphwright.ir.dims import Dim
 from graphwright.ir.graph import Node, Value
 from graphwright.ir.ops import contents_of, scalar
 from graphwright.ir.types import FLOATS
+from graphwright.passes.attention.bodies import Weighing
 from graphwright.passes.attention.contractions import Contraction, contraction, operand_views
 from graphwright.passes.attention.factors import (
     Factor,
@@ -61,7 +62,7 @@ class Seen:
 class Site:
     """An attention as it stands in the graph: its tensors, and all that is done to its scores."""
 
-    softmax: Node
+    weighing: Weighing
     scores: Node
     values: Node
     q: Seen
@@ -219,20 +220,16 @@ def is_nan_guard(node: Node, value: Value) -> bool:
     )
 
 
-def axis_views(softmax: Node) -> tuple[View, list[Factor]]:
-    """The view of what a softmax reads, each axis a factor of its own, and the axis of the keys."""
-    axis = softmax.attrs.get("axis")
-    if softmax.op != "Softmax" or not isinstance(axis, int):
-        raise Unprovable("it normalizes several axes at once, as softmax did before opset 13")
-    view: View = [new_axis(dim) for dim in shape(softmax.inputs[0])]
-    return view, view[axis]
+def axis_views(weighing: Weighing) -> tuple[View, list[Factor]]:
+    """The view of scores, each axis a factor of its own, and the axis of the keys."""
+    view: View = [new_axis(dim) for dim in shape(weighing.scores)]
+    return view, view[weighing.axis]
 
 
-def sites(softmax: Node) -> Iterator[Site]:
-    """The attentions whose weights `softmax` gives."""
-    scores, weights = softmax.inputs[0], softmax.outputs[0]
-    assert scores is not None
-    view, key = axis_views(softmax)
+def sites(weighing: Weighing) -> Iterator[Site]:
+    """The attentions whose weights are made so."""
+    scores, weights = weighing.scores, weighing.weights
+    view, key = axis_views(weighing)
     for node, path in score_paths(Path(scores, view, key)):
         try:
             sides = keys_side(node, path)
@@ -246,7 +243,7 @@ def sites(softmax: Node) -> Iterator[Site]:
             if contracted is not None:
                 v, result = contracted
                 yield Site(
-                    softmax,
+                    weighing,
                     node,
                     values,
                     q,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from graphwright.ir.graph import Graph, Node, Value
+from graphwright.passes.attention.bodies import of_softmax
 from graphwright.passes.attention.factors import Unprovable
 from graphwright.passes.attention.formula import Formula, formula
+from graphwright.passes.attention.plan import has_weights, unlike_softmax
 from graphwright.passes.attention.roles import Roles, roles
 from graphwright.passes.attention.search import (
     POINTWISE,
@@ -72,18 +75,40 @@ def survey(graph: Graph) -> Survey:
     found: list[Found] = []
     missed: list[NotFound] = []
     other: list[NotFound] = []
-    for _, node in graph.walk():
-        if node.op.partition(":")[0] in ("Softmax",) or node.op.startswith("Softmax@"):
+    otherwise = dict(_otherwise(graph))
+    inside = {part for site in otherwise.values() for part in site.weighing.nodes}
+    for _, node in _walk(graph):
+        if node in otherwise:
+            _note(node, otherwise[node], found, other)
+        elif node in inside:
+            continue
+        elif node.op.partition(":")[0] in ("Softmax",) or node.op.startswith("Softmax@"):
             _sort(node, found, missed, other)
         elif is_native(node.op):
             found.append(Found(node))
     return Survey(tuple(found), tuple(missed), tuple(other))
 
 
+def _walk(graph: Graph) -> Iterator[tuple[Graph, Node]]:
+    """Every node, but those in normalizers, which are parts of an attention."""
+    raised = (node for node in graph.everything() if node.op == "Attention")
+    parts = {body for node in raised for body in node.bodies.values()}
+    return ((part, node) for part, node in graph.walk() if part not in parts)
+
+
+def _otherwise(graph: Graph) -> Iterator[tuple[Node, Site]]:
+    """Attentions whose weights are not made by softmax alone, by the node that gives them."""
+    for _, node in _walk(graph):
+        if has_weights(node):
+            site = next(unlike_softmax(node), None)
+            if site is not None:
+                yield site.weighing.nodes[-1], site
+
+
 def _sort(node: Node, found: list[Found], missed: list[NotFound], other: list[NotFound]) -> None:
     why, is_attention = "", True
     try:
-        site = next(sites(node), None)
+        site = next(sites(of_softmax(node)), None)
         if site is None:
             why, is_attention = _why_not(node)
     except Unprovable as problem:
@@ -91,6 +116,10 @@ def _sort(node: Node, found: list[Found], missed: list[NotFound], other: list[No
     if site is None:
         (missed if is_attention else other).append(NotFound(node, why))
         return
+    _note(node, site, found, other)
+
+
+def _note(node: Node, site: Site, found: list[Found], other: list[NotFound]) -> None:
     try:
         read = formula(site, site.scale * site.q.scale * site.k.scale)
         found.append(Found(node, site, roles(site), read))
@@ -100,7 +129,7 @@ def _sort(node: Node, found: list[Found], missed: list[NotFound], other: list[No
 
 def _why_not(softmax: Node) -> tuple[str, bool]:
     """Why no site was found at a softmax, and whether it may be an attention all the same."""
-    view, key = axis_views(softmax)
+    view, key = axis_views(of_softmax(softmax))
     scores = softmax.inputs[0]
     assert scores is not None
     back, stop = _scores_behind(scores)

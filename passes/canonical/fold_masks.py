@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from graphwright.ir.const import Const
 from graphwright.ir.graph import Node, Value
 from graphwright.ir.types import FLOATS
@@ -35,5 +37,5 @@ def fold_masks(m: Match, op: Builder) -> Value:
     assert beside is not None
     need(weight.type == beside.type, "they are not of the same shape")
     need(dtype_of(m.root) in FLOATS, "they are no floats")
-    const = Const(weight.type, lambda: weight.load() * beside.load())
+    const = Const(weight.type, lambda: np.asarray(weight.load() * beside.load()))
     return Value(const.type, const=const)

@@ -13,8 +13,10 @@ from graphwright.ir.cut import cut
 from graphwright.ir.dims import Dim
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node, Value
+from graphwright.ir.normalizers import BODY
 from graphwright.ir.renaming import one_name_each
-from graphwright.native_rows import mask_of, native_fields
+from graphwright.ir.text import show
+from graphwright.native_rows import Fields, mask_of, native_fields
 from graphwright.passes.attention.factors import Factor, View, leaves
 from graphwright.passes.attention.formula import Formula, Term
 from graphwright.passes.attention.raise_attention import raise_attention
@@ -35,7 +37,8 @@ class Row:
     `heads` are those of the queries, `groups` how many share one of keys and values; sizes known
     only at run time are written as formulas. `causal` and `window` were read off the mask as it
     comes out where nothing is padded. `dead_rows` says what a row without any key gives, and `left`
-    why the attention is left as it is written, where it is.
+    why the attention is left as it is written, where it is. `normalizer` is what makes weights of
+    scores where that is not softmax.
     """
 
     id: str
@@ -55,6 +58,7 @@ class Row:
     cache: bool | None = None
     dead_rows: str | None = None
     left: str | None = None
+    normalizer: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,28 +92,39 @@ def attentions(graph: Graph, budget: Budget) -> Attentions:
         seen = survey(graph)
         feed = _unpadded(graph)
         rows = [
-            replace(_row(f"attention-{i}", found, graph, feed), left=_left(found, budget))
+            replace(_row(f"attention-{i}", found, graph, feed), **_raised(found, budget))
             for i, found in enumerate(seen.found)
         ]
     return Attentions(tuple(rows), _others("missed", seen.missed), _others("softmax", seen.other))
 
 
-def _left(found: Found, budget: Budget) -> str | None:
-    """Why an attention would not become one operator."""
+def _raised(found: Found, budget: Budget) -> Fields:
+    """What makes the weights of an attention, and why it would not become one operator."""
     if found.site is None:
-        return None
+        return _normalizer(found.node)
     if _is_bare(found.site):
-        return "no maximum is taken off before its exponential, so that large scores give NaN"
+        why = "no maximum is taken off before its exponential, so that large scores give NaN"
+        return {"left": why}
     try:
-        raise_attention.at(found.site.values.outputs[0], budget)[2].discard()
+        _, _, builder = raise_attention.at(found.site.values.outputs[0], budget)
     except NoMatch as reason:
-        return str(reason)
-    return None
+        return {"left": str(reason)}
+    made = next((node for node in builder.made if node.op == "Attention"), found.node)
+    said = _normalizer(made)
+    builder.discard()
+    return said
+
+
+def _normalizer(node: Node) -> Fields:
+    body = node.bodies.get(BODY)
+    if body is None:
+        return {}
+    return {"normalizer": "; ".join(line.strip() for line in show(body).splitlines()[1:])}
 
 
 def _is_bare(site: Site) -> bool:
     """Whether the softmax stands in the model as exponentials that nothing keeps from overflow."""
-    return "fuse-bare-softmax" in site.softmax.origin.rules
+    return any("fuse-bare-softmax" in n.origin.rules for n in site.weighing.nodes)
 
 
 def _others(kind: str, found: Sequence[NotFound]) -> tuple[Missed, ...]:

@@ -8,7 +8,7 @@ from graphwright.ir.graph import Value
 from graphwright.passes.rule import Builder
 from graphwright.passes.shapes import dtype_of
 
-HIDDEN = -99.0  # e**-99 is 1e-43: in a softmax no part of a float32
+UNWEIGHED = -99.0  # e**-99 is 1e-43: in a softmax no part of a float32
 LARGEST = 1 << 24  # bytes of a constant that is looked at
 
 
@@ -20,7 +20,7 @@ def hide(op: Builder, bias: Value | None, mask: Value | None) -> tuple[Value | N
     it gives is decided by its scores, as it was before.
     """
     if bias is not None and not _is_open(bias):
-        counts = op.Greater(bias, HIDDEN)
+        counts = op.Greater(bias, UNWEIGHED)
         mask = counts if mask is None else op.And(mask, counts)
     if mask is None:
         return bias, None
@@ -34,4 +34,4 @@ def _is_open(bias: Value) -> bool:
     const = bias.const
     if const is None or (const.type.nbytes or 0) > LARGEST or dtype_of(bias) == "bf16":
         return False
-    return bool((np.asarray(const.load()) > HIDDEN).all())
+    return bool((np.asarray(const.load()) > UNWEIGHED).all())
