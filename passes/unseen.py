@@ -7,9 +7,9 @@ from math import inf
 from typing import Any
 
 from graphwright.ir.graph import Node, Value
-from graphwright.passes.attention.hidden import hide
 from graphwright.passes.attention.layout import node_behind
 from graphwright.passes.attention.native_parts import dims_of, length, padded, positions
+from graphwright.passes.attention.validity import hide
 from graphwright.passes.heads import head_count, seen_in_heads
 from graphwright.passes.layers import is_cache
 from graphwright.passes.rule import Builder, Replacement, need

@@ -19,8 +19,8 @@ from graphwright.ir.contracts import Contract
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.operators.attention import written_out
-from graphwright.passes.attention.hidden import hide
 from graphwright.passes.attention.native_parts import dims_of, padded
+from graphwright.passes.attention.validity import hide
 from graphwright.passes.heads import head_count, in_heads
 from graphwright.passes.normalizer import REPORTED
 from graphwright.passes.rule import Builder, Example, Tolerance, need

@@ -18,8 +18,8 @@ from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.ops import constant
 from graphwright.ir.types import TensorType
-from graphwright.passes.attention.hidden import hide
 from graphwright.passes.attention.native_parts import dims_of, length, padded
+from graphwright.passes.attention.validity import hide
 from graphwright.passes.gates import weight
 from graphwright.passes.heads import head_count
 from graphwright.passes.rule import Builder, Example, need
