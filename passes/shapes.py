@@ -5,6 +5,7 @@ from __future__ import annotations
 from graphwright.ir.dims import Dim, Sym, product
 from graphwright.ir.graph import Value
 from graphwright.ir.ops import constant
+from graphwright.ir.own_sizes import numbers_of, own_sizes
 from graphwright.ir.quotients import needed
 from graphwright.ir.types import TensorType
 from graphwright.passes.rule import Builder, need
@@ -29,23 +30,27 @@ def same_shape(a: Value | None, b: Value | None) -> bool:
 
 
 def reshape(op: Builder, x: Value, shape: Shape | None) -> Value:
-    """`x` in the given shape, if one size left open or the sizes of the model's inputs say it."""
+    """`x` in the given shape, which may be empty, if its sizes or those of the inputs say it."""
     need(shape is not None, "the shape is not known")
     assert shape is not None
-    if shape_of(x) == shape:
+    have = shape_of(x) or ()
+    if have == shape:
         return x
     names = frozenset().union(*(needed(d) for d in shape if isinstance(d, Sym)))
-    one_open = sum(isinstance(d, Sym) for d in shape) < 2
-    for numbers in (_with_rest(shape), _with_copies(shape_of(x) or (), shape)):
-        if 0 not in shape and (one_open or not names <= op.budget.sizes) and numbers.count(-1) < 2:
-            reshaped = op.Reshape(x, constant(numbers, "i64"))
-            if shape_of(reshaped) == shape:
-                return reshaped
-    have = shape_of(x) or ()
-    if not names <= op.budget.sizes and _without_ones(have) == _without_ones(shape):
-        return _between_ones(op, x, have, shape)
+    readable = names <= op.budget.sizes
+    numbers = numbers_of(have, shape)
+    if numbers is not None and (sum(isinstance(d, Sym) for d in shape) < 2 or not readable):
+        reshaped = op.Reshape(x, constant(numbers, "i64"))
+        if shape_of(reshaped) == shape:
+            return reshaped
+    if numbers is None or not readable:
+        plain = not readable or not (1 in have and 1 in shape)
+        if plain and have and _without_ones(have) == _without_ones(shape):
+            return _between_ones(op, x, have, shape)
     need(0 not in shape, "it is empty")
-    return op.Reshape(x, listed(op, shape))
+    sizes = listed(op, shape) if readable else own_sizes(op.call, x, shape)
+    need(sizes is not None, "its sizes are not sizes of the model's inputs")
+    return op.Reshape(x, sizes)
 
 
 def _without_ones(shape: Shape) -> list[Dim]:
@@ -57,18 +62,6 @@ def _between_ones(op: Builder, x: Value, have: Shape, shape: Shape) -> Value:
     out, in_ = (tuple(i for i, d in enumerate(dims) if d == 1) for dims in (have, shape))
     x = op.Squeeze(x, axes=out) if out else x
     return op.Unsqueeze(x, axes=in_) if in_ else x
-
-
-def _with_rest(shape: Shape) -> list[int]:
-    """The numbers of a shape, and -1 for what is known only at run time."""
-    return [d if isinstance(d, int) else -1 for d in shape]
-
-
-def _with_copies(have: Shape, shape: Shape) -> list[int]:
-    """As `_with_rest`, and 0 for what stands at the same place before, which is copied."""
-    same = [a == b for a, b in zip(have, shape, strict=False)] + [False] * len(shape)
-    numbers = _with_rest(shape)
-    return [0 if n == -1 and copied else n for n, copied in zip(numbers, same, strict=False)]
 
 
 def expand(op: Builder, x: Value, shape: Shape) -> Value:

@@ -11,6 +11,7 @@ from graphwright.ir.dims import Atom, Dim, Floor, Least, Sym, sym
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Attr, Node, Value
 from graphwright.ir.ops import node_of
+from graphwright.ir.own_sizes import numbers_of
 from graphwright.ir.types import TensorType
 
 SizeOf: TypeAlias = "Callable[[Sym], Value | None]"
@@ -118,20 +119,12 @@ def _atom(atom: Atom, size_of: SizeOf) -> Value:
 def reshape_list(node: Node) -> list[int] | None:
     """The numbers that tell a Reshape its shape without computing sizes; None where they can't.
 
-    0 copies a size of the input; one -1 stands for a size when all the others are positive.
+    As `numbers_of` gives them.
     """
     x, shape = node.inputs[:2]
     made = None if shape is None or shape.producer is None else shape.producer
     dims = made.attrs["dims"] if made is not None and made.op == "Sizes" else None
-    if not isinstance(dims, tuple) or node.attrs.get("allowzero") or any(d == 0 for d in dims):
+    if not isinstance(dims, tuple) or node.attrs.get("allowzero"):
         return None
     have = x.type.shape if x is not None and isinstance(x.type, TensorType) else None
-    found: list[int | None] = []
-    for i, dim in enumerate(dims):
-        copied = isinstance(dim, Sym) and have is not None and i < len(have) and have[i] == dim
-        found.append(0 if copied else dim if isinstance(dim, int) else None)
-    if None not in found:
-        return [n for n in found if n is not None]
-    if found.count(None) == 1 and all(n is None or n > 0 for n in found):
-        return [-1 if n is None else n for n in found]
-    return None
+    return numbers_of(have or (), tuple(_dim(d) for d in dims))

@@ -9,17 +9,19 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphwright.ir.dims import Dim
+from graphwright.ir.dims import Dim, at_least
 from graphwright.ir.graph import Graph, Value
 from graphwright.ir.normalizers import inlined
 from graphwright.ir.operators.operands import Shape, broadcast, shape_of, tensor
 from graphwright.ir.ops import Attrs, Inputs, NotTyped, Op, constant, register
+from graphwright.ir.own_sizes import numbers_of, own_sizes
 from graphwright.ir.quotients import exact_quotient
 from graphwright.ir.types import NUMPY, TensorType, Type
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Make: TypeAlias = Callable[..., Value]
 Normalize: TypeAlias = Callable[[Value], Value]
+Reshape: TypeAlias = Callable[[Value, Shape], Value]
 
 DEFAULTS = {"scale": 1.0, "cap": 0.0, "filler": -inf, "guard": 0, "precision": ""}
 """What is left out where nothing is capped, hidden or guarded, and no other type comes in."""
@@ -102,22 +104,25 @@ def written_out(
     precision: str = "",
     depth: float = 0.0,
     normalizer: Graph | Normalize | None = None,
+    reshape: Reshape | None = None,
 ) -> Value:
     """Attention in operators that every runtime has, made by `make(op, *inputs, **attrs)`.
 
     Query heads that share keys stand below one another in one product, so nothing is repeated. No
     score is let fall more than `depth` below the greatest of its row, if that is not 0. The body
     `normalizer`, or what such a function makes of the scores [*B, H, S, T], stands in place of the
-    softmax. Raises NotTyped where heads are not known.
+    softmax; `reshape`, if given, knows sizes better than the tensors themselves. Raises NotTyped
+    where heads are not known.
     """
     heads, shared = _shape(q)[-3], _shape(k)[-3]
     if scale / (cap or 1.0) != 1.0:
         q = make("Mul", q, scale / (cap or 1.0))
+    deal = partial(_heads, reshape or partial(_reshaped, make))
     rank = len(_shape(q))
     keys = make("Transpose", k, perm=(*range(rank - 2), rank - 1, rank - 2))
-    s = make("MatMul", _heads(make, q, shared), keys)
+    s = make("MatMul", deal(q, shared), keys)
     if bias is not None or mask is not None or sink is not None or normalizer is not None:
-        s = _heads(make, s, heads)
+        s = deal(s, heads)
     s = _scores(make, s, bias, cap, precision)
     if mask is not None:
         s = make("Where", mask, s, filler)
@@ -126,25 +131,34 @@ def written_out(
     if guard and normalizer is not None:
         p, guard = make("Where", make("IsNaN", p), 0.0, p), 0
     weights = make("Cast", p, to=_dtype(v)) if precision else p
-    y = _heads(make, make("MatMul", _heads(make, weights, shared), v), heads)
-    return _guarded(make, y, _heads(make, p, heads)) if guard else y
+    y = deal(make("MatMul", deal(weights, shared), v), heads)
+    return _guarded(make, y, deal(p, heads)) if guard else y
 
 
 def _guarded(make: Make, y: Value, p: Value) -> Value:
     """0 in the rows whose weights are NaN, which all of a row are if one is."""
     start, end, axis = (constant([n], "i64") for n in (0, 1, -1))
-    return make("Where", make("IsNaN", make("Slice", p, start, end, axis)), 0.0, y)
+    first = make("Slice", p, start, end, axis)
+    if at_least(_shape(p)[-1]) < 1:
+        first = make("ReduceSum", first, axes=(-1,), keepdims=1)  # 0 where there are no keys
+    return make("Where", make("IsNaN", first), 0.0, y)
 
 
-def _heads(make: Make, x: Value, heads: Dim) -> Value:
+def _heads(reshape: Reshape, x: Value, heads: Dim) -> Value:
     """The rows of `x` dealt out to so many heads, where it has another number of them."""
     shape = _shape(x)
     if shape[-3] == heads:
         return x
-    if not isinstance(shape[-3], int) or not isinstance(heads, int):
+    rows = exact_quotient(shape[-3] * shape[-2], heads)
+    if not isinstance(shape[-3], int) or not isinstance(heads, int) or rows is None:
         raise NotTyped
-    dealt = [*(0 for _ in shape[:-3]), heads, -1, 0]  # 0 copies a size
-    return make("Reshape", x, constant(dealt, "i64"))
+    return reshape(x, (*shape[:-3], heads, rows, shape[-1]))
+
+
+def _reshaped(make: Make, x: Value, shape: Shape) -> Value:
+    numbers = numbers_of(_shape(x), shape)
+    sizes = own_sizes(make, x, shape) if numbers is None else constant(numbers, "i64")
+    return make("Reshape", x, sizes)
 
 
 def _scores(make: Make, s: Value, bias: Value | None, cap: float, precision: str) -> Value:

@@ -26,7 +26,7 @@ REDUCTIONS = tuple(name for name, _ in reductions.REDUCTIONS)
     Example(
         "x: f32[B, S]",
         "Unsqueeze(Unsqueeze(x, axes=(1,)), axes=(1,))",
-        "Reshape(x, Sizes(dims=(B, 1, 1, S)))",
+        "Unsqueeze(x, axes=(1, 2))",
     ),
     Example("x: f32[...]", "Squeeze(Unsqueeze(x, axes=(0,)), axes=(1,))", because="not known"),
     may_share=True,
@@ -36,7 +36,13 @@ def merge_views(m: Match, op: Builder) -> Value:
 
     Likewise of Squeeze, Unsqueeze and Flatten, in any order.
     """
-    return reshape(op, m.x, shape_of(m.root))
+    made = reshape(op, m.x, shape_of(m.root))
+    need(made is m.x or m.x in _read(made), "it takes two views as well when it is made anew")
+    return made
+
+
+def _read(value: Value) -> tuple[Value | None, ...]:
+    return value.producer.inputs if value.producer else ()
 
 
 @rule(

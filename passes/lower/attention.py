@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from graphwright.ir.graph import Value
@@ -9,6 +10,7 @@ from graphwright.ir.operators.attention import written_out
 from graphwright.ir.ops import NotTyped
 from graphwright.passes.application import any_node
 from graphwright.passes.rule import Builder, Example, Match, NoMatch, Tolerance, rule
+from graphwright.passes.shapes import reshape
 
 GIVEN = "q: f32[B, 4, S, 8], k: f32[B, {heads}, T, 8], v: f32[B, {heads}, T, 6]"
 PLAIN = "filler=-inf, guard=0, precision=''"
@@ -28,16 +30,19 @@ PLAIN = "filler=-inf, guard=0, precision=''"
         """
         s = q @ Transpose(k, perm=(0, 1, 3, 2))
         p = Softmax(Where(m, s, f32(-inf)), axis=-1)
-        Where(IsNaN(Slice(p, i64([0]), i64([1]), i64([-1]))), f32(0), p @ v)""",
+        first = ReduceSum(Slice(p, i64([0]), i64([1]), i64([-1])), axes=(-1,), keepdims=1)
+        Where(IsNaN(first), f32(0), p @ v)""",
     ),
     Example(
         f"{GIVEN.format(heads=2)}, m: f32[B, 1, S, T]",
         f"Attention(q, k, v, m, scale=1.0, cap=30.0, {PLAIN})",
         """
         kt = Transpose(k, perm=(0, 1, 3, 2))
-        s = Reshape(Reshape(q * 0.03333333333333333, i64([0, 2, -1, 0])) @ kt, i64([0, 4, -1, 0]))
+        q2 = Reshape(q * 0.03333333333333333, Sizes(dims=(B, 2, 2*S, 8)))
+        s = Reshape(q2 @ kt, Sizes(dims=(B, 4, S, T)))
         p = Softmax(Tanh(s) * 30.0 + m, axis=-1)
-        Reshape(Reshape(p, i64([0, 2, -1, 0])) @ v, i64([0, 4, -1, 0]))""",
+        y = Reshape(p, Sizes(dims=(B, 2, 2*S, T))) @ v
+        Reshape(y, Sizes(dims=(B, 4, S, 6)))""",
     ),
     Example(
         "q: f32[...], k: f32[...], v: f32[...]",
@@ -62,6 +67,8 @@ def written(m: Match, op: Builder, depth: float = 0.0) -> Value:
     assert k is not None
     assert v is not None
     try:
-        return written_out(op.call, q, k, v, *extras, **named, depth=depth)
+        return written_out(
+            op.call, q, k, v, *extras, **named, depth=depth, reshape=partial(reshape, op)
+        )
     except NotTyped:
         raise NoMatch("its shapes are not known") from None

@@ -53,6 +53,7 @@ def lower_masked_attention(m: Match, op: Builder) -> Value:
     need(not m.node.bodies, "its weights are made by another normalizer than softmax")
     q, _, _, *extras = m.node.inputs
     need(dtype_of(q) == "f32" and m.node.attrs["precision"] in ("", "f32"), "its scores are no f32")
+    need(len(extras) < 3, "where its sink alone is seen, what is hidden gives 0 to the last bit")
     queries = (shape_of(q) or (1, 1))[-2]
     need(
         queries != 1 and any(_hides(extra) for extra in extras[:2]), "it is not known to hide keys"

@@ -27,6 +27,7 @@ from graphwright.ir.parse import parse
 from graphwright.ir.problems import problems
 from graphwright.ir.provenance import Origin
 from graphwright.ir.text import same, show, weights_of
+from graphwright.ir.types import TensorType
 from graphwright.mutations import mutants, swapped
 from graphwright.passes.rewrite import Application, Group, rewrite, undo
 from graphwright.passes.rule import Budget, Example, NoMatch, Rule, Sweep, rules
@@ -205,7 +206,15 @@ def _operators(node: Node, fused: set[str]) -> int:
     parts = [node]
     if node.op == "Attention":
         parts = reachable([return_node([expansion(node)[1]], [""])])[:-1]
+        parts = [part for part in parts if not _is_small(part)]
     return sum(part.op not in LAYOUT for part in parts)
+
+
+def _is_small(part: Node) -> bool:
+    """Whether it computes sizes, or adds up the one number that a Slice leaves of each row."""
+    kind, made = part.outputs[0].type, part.inputs[0].producer if part.inputs[0] else None
+    sizes = isinstance(kind, TensorType) and kind.dtype == "i64"
+    return sizes or (part.op == "ReduceSum" and made is not None and made.op == "Slice")
 
 
 def _assert_sound(rule: Rule | Sweep, graph: Graph) -> None:
