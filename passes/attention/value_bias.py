@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphwright.ir.const import Array, from_array
+from graphwright.ir.dims import at_least
 from graphwright.ir.graph import Node, Value
 from graphwright.ir.normalizers import BODY
 from graphwright.ir.ops import OPS
@@ -25,7 +26,8 @@ from graphwright.passes.looking import Looking, Readings
 from graphwright.passes.rule import Builder, Example, Match, NoMatch, Tolerance, need, rule
 from graphwright.passes.shapes import dtype_of
 
-GIVEN = "q: f32[B, 2, S, 2], k: f32[B, 2, T, 2], v: f32[B, T, 4]"
+GIVEN = "q: f32[B, 2, S, 2], k: f32[B, 2, S, 2], v: f32[B, S, 4]"
+OTHER = "q: f32[B, 2, S, 2], k: f32[B, 2, T, 2], v: f32[B, T, 4]"
 SPLIT = "vh = Transpose(Reshape({}, {}), perm=(0, 2, 1, 3))"
 JOIN = "x = Reshape(Transpose(y, perm=(0, 2, 1, 3)), {})"
 WEIGHT = "f32([[1, 0], [0, 1], [1, 1], [2, 0]])"
@@ -108,13 +110,15 @@ def _projects(node: Node) -> bool:
         x @ {WEIGHT} + f32([17, 11])""",
     ),
     Example(GIVEN, _example(1), because="sum to 1"),
+    Example(OTHER, _example(0), because="no keys"),
     may_share=True,
 )
 def move_value_bias(m: Match, op: Builder) -> Value:
     """Attention(q, k, v + b) w + c  ->  Attention(q, k, v) w + (b w + c)
 
     b, c: constant; w: constant, [H * E, N]. The weights of a row sum to 1, so that what is added to
-    all values is added to what they give; not where a sink takes a part or dead rows give 0.
+    all values is added to what they give; not where a sink takes a part, dead rows give 0, or there
+    may be queries and no keys at all.
     """
     if m.why is not None:
         raise NoMatch(m.why)
@@ -124,6 +128,9 @@ def move_value_bias(m: Match, op: Builder) -> Value:
     all_ = known.sums_to_one and not attrs["guard"] and len(found.attention.inputs) < 6
     need(all_, "not all its weights sum to 1")
     q, k, v, *extras = found.attention.inputs
+    more = shape(v)[-2] - shape(q)[-2]
+    keys = at_least(shape(v)[-2]) > 0 or at_least(more) >= 0
+    need(keys, "there may be queries and no keys, whose weights sum to 0")
     x = found.projection.product.inputs[0]
     assert v is not None
     assert x is not None

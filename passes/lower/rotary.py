@@ -72,6 +72,7 @@ def lower_rotary(m: Match, op: Builder) -> Value:
         c = Unsqueeze(cos, axes=(1,))
         RotaryEmbedding(x, c, Unsqueeze(sin, axes=(1,)), interleaved=0, width=8)""",
         f'y: f32[B, 2, S, 8] = call("{STANDARD}", x, cos, sin, interleaved=0)\ny',
+        opset=SINCE,
     ),
     Example(ALIKE, TURNED, because="does not fit"),
     Example("x: f32[2, S, 8], cos: f32[S, 4], sin: f32[S, 4]", TURNED, because="no axis of heads"),

@@ -32,7 +32,7 @@ from graphwright.mutations import mutants, swapped
 from graphwright.passes.rewrite import Application, Group, rewrite, undo
 from graphwright.passes.rule import Budget, Example, NoMatch, Rule, Sweep, rules
 from graphwright.runtime import Runtime
-from graphwright.verification.feeds import make_feeds
+from graphwright.verification.feeds import make_feeds, sizes_of
 from graphwright.verification.judge import holds
 
 
@@ -94,6 +94,23 @@ def keeps_the_contract(rule: Rule | Sweep, example: Example) -> None:
     _assert_equal(rule, before, after, "as the example stands")
 
 
+def keeps_running_on_nothing(rule: Rule | Sweep, example: Example) -> None:
+    """Where the example runs with a size of 0, so does what it becomes, and gives the same."""
+    before = _graph(example, example.before)
+    after = clone(before)
+    _applied(rule, after)
+    for name in sizes_of(before):
+        try:
+            feed = make_feeds(before, sizes={name: 0})[:1]
+            old = _runtime().evaluate(before, feed)[0]
+        except ModelError:
+            continue
+        new = _runtime().evaluate(after, feed)[0]
+        for a, b in zip(old, new, strict=True):
+            verdict = holds(rule.contract, a, b, None)
+            assert verdict.ok, f"{rule.name}, of {name}=0: {verdict.why}\n{show(after)}"
+
+
 def fires_however_operands_stand(rule: Rule | Sweep, example: Example) -> None:
     """Operands that commute may be in any order."""
     for each in swapped(_graph(example, example.before)):
@@ -146,6 +163,7 @@ FUSED = 100
 CHECKS = (
     becomes_after,
     keeps_the_contract,
+    keeps_running_on_nothing,
     fires_however_operands_stand,
     leaves_almost_equal_graphs_alone,
     notes_where_nodes_are_from,
