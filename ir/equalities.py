@@ -13,7 +13,7 @@ from contextlib import suppress
 from math import gcd
 
 from graphwright.ir.dims import Atom, Dim, Sym, at_least, atoms_in, atoms_of, sym
-from graphwright.ir.errors import ModelError
+from graphwright.ir.errors import ModelError, TooLarge
 from graphwright.ir.graph import Graph
 from graphwright.ir.lessons import taught
 from graphwright.ir.substitution import substitute
@@ -68,8 +68,9 @@ def proofs(readable: Collection[str]) -> Equalities:
 def learn(graph: Graph, known: Equalities) -> None:
     """Note what the nodes of `graph` prove. Those of its bodies prove nothing: they may not run."""
     for node in graph.reachable():
-        for dims in taught(node):
-            known.join(dims)
+        with suppress(TooLarge):  # what is no formula to compute with proves nothing
+            for dims in taught(node):
+                known.join(dims)
 
 
 def _proved(one: Dim, other: Dim, order: dict[str, int]) -> tuple[Atom, Dim] | None:

@@ -1,133 +1,40 @@
-"""ONNX Runtime in a child process, so that a model that crashes it cannot crash its user.
-
-The child reads pickled calls from its standard input and answers on its standard output; only the
-parent, which is us, writes to it.
-"""
+"""ONNX Runtime in a child process, so that a model that crashes it cannot crash its user."""
 
 from __future__ import annotations
 
-import os
-import pickle
-import signal
-import struct
-import subprocess
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from types import TracebackType
-from typing import Any, BinaryIO
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
+from graphwright.backends.child import Child, answer_calls
 from graphwright.backends.ort.pack import Packed
-from graphwright.ir.errors import ModelError
 
 
-class Worker:
+class Worker(Child):
     """A child process that runs packed graphs; started at the first call, ended by `stop`."""
 
     def __init__(self) -> None:
-        self.child: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """End the child, if there is one."""
-        child, self.child = self.child, None
-        if child is not None:
-            child.kill()
-            child.wait()
-            for pipe in (child.stdin, child.stdout):
-                if pipe is not None:
-                    with suppress(BrokenPipeError):  # of what was not sent any more
-                        pipe.close()
+        super().__init__("graphwright.backends.ort.worker", "ONNX Runtime")
 
     def evaluate(
         self, packed: Packed, feeds: Sequence[Any], optimized: bool = False
     ) -> list[list[Any]]:
         """The outputs for each set of inputs. Raises ModelError when the model fails or crashes."""
-        outputs: list[list[Any]] = self._call("evaluate", packed, list(feeds), optimized)
+        outputs: list[list[Any]] = self.call("evaluate", packed, list(feeds), optimized)
         return outputs
 
     def interleaved(
         self, models: Sequence[Packed], feed: Any, runs: int, seconds: float
     ) -> list[list[float]]:
         """As `timing.interleaved`. Raises ModelError when a model fails or crashes."""
-        times: list[list[float]] = self._call("interleaved", list(models), feed, runs, seconds)
+        times: list[list[float]] = self.call("interleaved", list(models), feed, runs, seconds)
         return times
 
     def stream(self, packed: Packed, feeds: Iterable[Any]) -> Iterator[list[Any]]:
         """As `session.stream`. Raises ModelError when the model fails or crashes."""
-        self._call("begin", packed)
+        self.call("begin", packed)
         for feed in feeds:
-            yield self._call("next", feed)
-        self._call("end")
-
-    def _call(self, name: str, *args: object) -> Any:
-        child = self._started()
-        assert child.stdin is not None
-        assert child.stdout is not None
-        try:
-            send(child.stdin, (name, args))
-            answer = receive(child.stdout)
-        except (BrokenPipeError, EOFError):
-            code = child.wait()
-            self.stop()
-            raise ModelError(f"ONNX Runtime crashed on the model ({_death(code)})") from None
-        except BaseException:
-            self.stop()
-            raise
-        if isinstance(answer, str):
-            raise ModelError(answer)
-        return answer
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self.child is None:
-            self.child = subprocess.Popen(
-                # -P: what lies in the folder that it is started from is not imported.
-                [sys.executable, "-P", "-m", "graphwright.backends.ort.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONWARNINGS": "ignore"},
-            )
-        return self.child
-
-
-def _death(code: int) -> str:
-    if code >= 0:
-        return f"exit status {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
-
-
-def send(pipe: BinaryIO | Any, message: object) -> None:
-    """Write one message, its length first."""
-    data = pickle.dumps(message, protocol=5)
-    pipe.write(struct.pack("<Q", len(data)))
-    pipe.write(data)
-    pipe.flush()
-
-
-def receive(pipe: BinaryIO | Any) -> Any:
-    """Read one message; EOFError when the other side is gone."""
-    head = pipe.read(8)
-    if len(head) < 8:
-        raise EOFError
-    (length,) = struct.unpack("<Q", head)
-    data = pipe.read(length)
-    if len(data) < length:
-        raise EOFError
-    return pickle.loads(data)
+            yield self.call("next", feed)
+        self.call("end")
 
 
 def main() -> None:
@@ -136,28 +43,15 @@ def main() -> None:
     from graphwright.backends.ort.timing import interleaved
 
     begun: list[Any] = []
-    functions: dict[str, Callable[..., object]] = {
-        "evaluate": evaluate,
-        "interleaved": interleaved,
-        "begin": lambda packed: begun.append(session(packed, optimized=True)),
-        "next": lambda feed: run(begun[-1], feed),
-        "end": lambda: begun.clear(),
-    }
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what the runtime prints must not stand among the answers
-    while True:
-        try:
-            name, args = receive(sys.stdin.buffer)
-        except EOFError:
-            return
-        try:
-            answer = functions[name](*args)
-        except ModelError as error:
-            answer = str(error)
-        except MemoryError:
-            answer = "there is not enough memory to run the model"
-        send(answers, answer)
+    answer_calls(
+        {
+            "evaluate": evaluate,
+            "interleaved": interleaved,
+            "begin": lambda packed: begun.append(session(packed, optimized=True)),
+            "next": lambda feed: run(begun[-1], feed),
+            "end": lambda: begun.clear(),
+        }
+    )
 
 
 if __name__ == "__main__":
