@@ -125,3 +125,6 @@ BEFORE_TECHNIQUES: tuple[Group, ...] = (RAISE_FUSED, *RAISE, SIMPLIFY[0])
 
 UNFUSE: tuple[Group, ...] = (RAISE_FUSED, _group("write out", "lower-attention"), TIDY)
 """The groups that give a written-out graph back, in place of those of a default run."""
+
+LOWER["mlir"] = UNFUSE
+"""Linalg has no fused operators: what others have fused is written out too."""

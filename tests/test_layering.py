@@ -33,7 +33,10 @@ PACKAGES = {
     "numpy": Package(tuple(f"{folder}/*" for folder in FOLDERS), "arrays are spoken everywhere"),
     "ml_dtypes": Package(("ir/*", IN_FACE), "which numpy types there are is the ir's to say"),
     "onnx": Package(
-        ("ir/onnx_types.py", "frontends/onnx/*", "backends/onnx*", "backends/ort*", IN_FACE),
+        (
+            *("ir/onnx_types.py", "frontends/onnx/*", "backends/onnx*", "backends/ort*"),
+            *("backends/mlir/*", IN_FACE),  # which is lowered by torch-mlir's importer of ONNX
+        ),
         "rules and checks speak of the small graph, so that the file format is one door among many",
     ),
     "google": Package(
@@ -50,7 +53,9 @@ PACKAGES = {
         ("frontends/torch*", "backends/torch*", IN_FACE), "everything else works without it", True
     ),
     "torch_mlir": Package(
-        ("frontends/torch_mlir*", IN_FACE), "everything else works without it", True
+        ("frontends/torch_mlir*", "backends/mlir*", IN_FACE),
+        "everything else works without it",
+        True,
     ),
     "triton": Package(("backends/triton*", IN_FACE), "everything else works without it", True),
 }
@@ -132,8 +137,9 @@ def objection_to_package(path: str, top: str, at_once: bool) -> str | None:
 
 
 def is_named_for(path: str, top: str) -> bool:
-    """Whether a folder or file on `path` carries the package's name."""
-    return any(part.startswith(top) for part in path.split("/"))
+    """Whether a folder or file on `path` carries the package's name, or the end of it."""
+    names = (top, top.rpartition("_")[2])
+    return any(part.startswith(names) for part in path.split("/"))
 
 
 def test_there_is_something_to_look_at() -> None:

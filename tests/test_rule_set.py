@@ -20,7 +20,8 @@ from graphwright.runtime import Runtime
 Any_: TypeAlias = "Rule | Sweep"
 VERBS = ("fold", "fuse", "drop", "merge", "move", "split", "raise", "lower", "prune", "quantize")
 KNOWN = rules()
-LOWERING = {target: tuple(g for g in LOWER[target] if g is not TIDY) for target in LOWER}
+SHARED = (TIDY, RAISE_FUSED)
+LOWERING = {target: tuple(g for g in LOWER[target] if g not in SHARED) for target in LOWER}
 ALL = (
     *DEFAULT,
     BARE,

@@ -12,6 +12,7 @@ from torch_mlir.execution_engine import ExecutionEngine
 
 from graphwright.backends.mlir.lowering import TO_LLVM, run_passes
 from graphwright.ir.const import Array
+from graphwright.ir.errors import ModelError
 
 DType = np.dtype[Any]
 
@@ -32,6 +33,13 @@ class Engine:
             main.attributes["llvm.emit_c_interface"] = ir.UnitAttr.get()
         run_passes(module, *TO_LLVM)
         self.engine = ExecutionEngine(module, opt_level=0)
+        try:
+            self.engine.lookup("main")
+        except RuntimeError:  # which symbol was not found it says on stderr alone
+            raise ModelError(
+                "what torch-mlir compiled needs a function that the CPU and its libraries lack, as "
+                "the one that makes 16 bits of a float64"
+            ) from None
 
     def run(self, arrays: Sequence[Array]) -> list[Array]:
         """The results for `arrays`, which stand in the order of the function's arguments."""
@@ -52,9 +60,12 @@ def _named(fields: Sequence[type]) -> list[tuple[str, type]]:
 
 def _descriptor(rank: int, dtype: DType) -> type[ctypes.Structure]:
     element = runtime.as_ctype(dtype)
-    if not rank:
-        return runtime.make_zero_d_memref_descriptor(element)
-    return runtime.make_nd_memref_descriptor(rank, element)
+    made: type[ctypes.Structure] = (
+        runtime.make_nd_memref_descriptor(rank, element)
+        if rank
+        else runtime.make_zero_d_memref_descriptor(element)
+    )
+    return made
 
 
 def _array(result: Any, rank: int, dtype: DType) -> Array:

@@ -41,6 +41,11 @@ class Mlir(Child):
                 found[i] = each
         return found
 
+    def check(self, graph: Graph) -> None:
+        """Raise ModelError where torch-mlir does not lower `graph` to linalg."""
+        _require()
+        self.call("check", pack(graph, check_sizes(graph)))
+
     def write(self, graph: Graph, path: Path) -> None:
         """Write the linalg module of `graph` to `path`. Raises ModelError, as `evaluate`."""
         _require()
@@ -56,17 +61,17 @@ def _alike(feeds: Sequence[Feed]) -> Iterator[tuple[Shapes, list[int]]]:
     yield from found.values()
 
 
-def save(graph: Graph, path: str | Path) -> None:
+def save(graph: Graph, path: str | os.PathLike[str]) -> None:
     """Write `graph` as a module of linalg on tensors, whole or not at all.
 
     Raises ModelError where a size is open, torch-mlir is missing or refuses an operator, and
     OSError where the file cannot be written.
     """
-    path = Path(os.path.realpath(path))
-    check_place(path)
-    with temporary(path) as made, Mlir() as mlir:
+    place = Path(os.path.realpath(path))
+    check_place(place)
+    with temporary(place) as made, Mlir() as mlir:
         mlir.write(graph, made)
-        os.replace(made, path)
+        os.replace(made, place)
 
 
 def check_sizes(graph: Graph) -> Shapes:
@@ -110,6 +115,14 @@ def evaluate(packed: Packed, feeds: Sequence[Feed]) -> list[list[Any]]:
     return [engine.run([{**weights, **feed}[name] for name in names]) for feed in feeds]
 
 
+def check(packed: Packed) -> bool:
+    """In the child: lower the module to linalg, and let it go."""
+    from graphwright.backends.mlir.lowering import linalg
+
+    linalg(typed(packed))
+    return True
+
+
 def write(packed: Packed, path: str) -> bool:
     """In the child: write the module with all weights as literals."""
     from graphwright.backends.mlir.lowering import linalg
@@ -121,4 +134,4 @@ def write(packed: Packed, path: str) -> bool:
 
 
 if __name__ == "__main__":
-    answer_calls({"evaluate": evaluate, "write": write})
+    answer_calls({"evaluate": evaluate, "check": check, "write": write})

@@ -21,6 +21,7 @@ from graphwright.ir.clone import clone
 from graphwright.ir.errors import ModelError
 from graphwright.ir.garbage import uncollected
 from graphwright.ir.graph import Graph
+from graphwright.lowering import check_lowering, compiled, is_module
 from graphwright.passes.pipelines import BARE, SIMPLIFY
 from graphwright.passes.rule import Budget
 from graphwright.report import Report, count_operators, summarize
@@ -72,9 +73,17 @@ def load(
 def save(graph: Graph, path: str | os.PathLike[str], *, opset: int | None = None) -> None:
     """Write `graph` as an ONNX file, whole or not at all; weights are not copied through memory.
 
-    `opset` asks for a newer one than the model's own. Raises ModelError, also where that would
-    write over a file that weights of `graph` lie in, and OSError.
+    At a path that ends in `.mlir` it becomes a module of linalg on tensors, for which all sizes
+    have to be numbers. `opset` asks for a newer one than the model's own. Raises ModelError, also
+    where that would write over a file that weights of `graph` lie in, and OSError.
     """
+    if is_module(path):
+        from graphwright.backends.mlir import save as save_module
+
+        if opset is not None:
+            raise ModelError("an MLIR module has no opset")
+        save_module(graph, path)
+        return
     out, held = os.path.realpath(path), weight_files(graph)
     for each in (out, f"{out}.data"):
         if Path(each) in held:
@@ -113,6 +122,8 @@ def optimize(
     before = model if isinstance(model, Graph) else load(model, inline=True)
     if functions:
         chosen = replace(chosen, lowering=with_calls(chosen.lowering, before, target))
+    if target == "mlir":
+        check_lowering(before, tune)
     own = before is not model
     return rewritten(before, chosen, data, verify, isolated, progress, tune=tune, own=own)
 
@@ -129,7 +140,10 @@ def rewritten(
     own: bool = False,
     calls: bool = True,
 ) -> Result:
-    """What a pipeline makes of a graph, checked; `own` is one that nobody else holds."""
+    """What a pipeline makes of a graph, checked; `own` is one that nobody else holds.
+
+    The whole is run as it leaves: for the target mlir compiled from linalg.
+    """
     if data is not None:
         for _ in each_feed(data, before):  # what does not fit is said at once
             pass
@@ -162,9 +176,8 @@ def rewritten(
         if verify and not why_not:
             progress("verifying the whole")
             contract = promised(done)
-            found = verify_graphs(
-                before, graph, runtime.evaluate, runtime.evaluate64, data, contract
-            )
+            evaluate = compiled(runtime, graph) if chosen.target == "mlir" else runtime.evaluate
+            found = verify_graphs(before, graph, evaluate, runtime.evaluate64, data, contract)
             if found.runs or found.ok or not found.skipped_why:
                 report.verified = found
                 report.drift = "" if found.ok else where_drift_begins(before, graph, runtime)

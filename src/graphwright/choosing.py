@@ -27,6 +27,7 @@ class Pipeline:
     asked: tuple[Step, ...] = ()
     then: Groups = ()
     lowering: Groups = ()
+    target: str = "onnx"
 
 
 def pipeline(target: str, apply: Sequence[str], skip: Sequence[str]) -> Pipeline:
@@ -44,7 +45,7 @@ def pipeline(target: str, apply: Sequence[str], skip: Sequence[str]) -> Pipeline
     first = BEFORE_TECHNIQUES if asked else RAISE
     parts = (without(skip, groups) for groups in (first, TRIM, LOWER[target]))
     first, then, lowering = parts
-    return Pipeline(first, asked, then, lowering)
+    return Pipeline(first, asked, then, lowering, target)
 
 
 def with_calls(groups: Sequence[Group], graph: Graph, target: str) -> Groups:

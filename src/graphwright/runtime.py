@@ -12,6 +12,7 @@ from graphwright.ir.cut import cut
 from graphwright.ir.graph import Graph, Node
 
 if TYPE_CHECKING:
+    from graphwright.backends.mlir import Mlir
     from graphwright.backends.ort import Packed, Worker
 
 Feed = Mapping[str, Any]
@@ -23,6 +24,7 @@ class Runtime:
     def __init__(self, *, isolated: bool = True) -> None:
         self.isolated = isolated
         self._worker: Worker | None = None
+        self._mlir: Mlir | None = None
 
     def __enter__(self) -> Runtime:
         return self
@@ -33,8 +35,9 @@ class Runtime:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._worker is not None:
-            self._worker.stop()
+        for child in (self._worker, self._mlir):
+            if child is not None:
+                child.stop()
 
     def evaluate(self, graph: Graph, feeds: Sequence[Feed]) -> list[list[Array]]:
         """The outputs of `graph` for each set of inputs, the runtime's own optimizations off.
@@ -93,6 +96,14 @@ class Runtime:
         from graphwright.backends.onnx.reference import evaluate64
 
         return evaluate64(graph, feeds)
+
+    def mlir(self) -> Mlir:
+        """torch-mlir, which is always in a child process, since it ends that where it fails."""
+        from graphwright.backends.mlir import Mlir
+
+        if self._mlir is None:
+            self._mlir = Mlir()
+        return self._mlir
 
     def supports(self, op: str, dtype: str, opset: int) -> bool:
         """Whether the ONNX Runtime that is installed runs an operator in `opset`; it is tried."""

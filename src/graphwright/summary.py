@@ -175,8 +175,10 @@ def some(names: tuple[str, ...]) -> str:
     return ", ".join(names[:PLACES]) + (f" and {more} more" if more > 0 else "")
 
 
-def runs_on(graph: Graph, opset: int | None) -> str:
-    """Which runtimes can run the model."""
+def runs_on(graph: Graph, opset: int | None, module: bool = False) -> str:
+    """Which runtimes can run the model, which may be written as an MLIR module."""
+    if module:
+        return "what compiles MLIR's linalg on tensors, for inputs of these shapes"
     header = graph.header
     if header is None:
         return ""

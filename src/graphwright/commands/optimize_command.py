@@ -78,7 +78,7 @@ def command(
         "optimize",
         model,
         output,
-        ".opt.onnx",
+        ".opt.mlir" if target == "mlir" else ".opt.onnx",
         data=data,
         shape=shape,
         freeze=freeze,

@@ -17,7 +17,7 @@ MODEL = click.Path(path_type=Path, readable=False)  # what is wrong is said on r
 DATA_HELP = "Inputs to run on: an npz file, or a folder of them."
 SHAPE_HELP = "Fix the shape of an input."
 FUNCTIONS_HELP = "Write attention as a function that the model brings along."
-TARGET_HELP = "onnx: any runtime. ort: ONNX Runtime."
+TARGET_HELP = "onnx: any runtime. ort: ONNX Runtime. mlir: a module of linalg."
 
 
 def shapes(given: Sequence[str]) -> dict[str, tuple[int, ...]]:

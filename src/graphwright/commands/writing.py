@@ -15,6 +15,7 @@ import click
 
 from graphwright.commands import options
 from graphwright.ir.errors import ModelError
+from graphwright.lowering import ENDING, is_module
 
 if TYPE_CHECKING:
     from graphwright.api import Result
@@ -59,6 +60,10 @@ def rewrite_file(asked: Request, rewrite: Rewrite) -> int:
     if model.is_dir():
         raise ModelError(f"{model} is a folder, and no model")
     out = asked.output or model.with_name(model.stem + asked.ending)
+    if asked.ending.endswith(ENDING) is not is_module(out):
+        raise ModelError(
+            f"{out}: --target mlir writes files that end in {ENDING}, and only it does"
+        )
     if not asked.dry_run:
         _refuse(model, out)
     given = options.data(asked.data)
@@ -66,6 +71,8 @@ def rewrite_file(asked: Request, rewrite: Rewrite) -> int:
     before = api.load(model, inline=True, freeze=asked.freeze, shapes=shapes)
     _refuse_to_lose(out, weight_files(before) | {asked.data or model})
     if opset is not None:
+        if is_module(out):
+            raise ModelError("--opset: an MLIR module has no opset")
         api.check_opset(before, opset)
     with summary.progress(asked.quiet or asked.as_json) as progress:
         result = rewrite(before, given, progress)
@@ -75,7 +82,7 @@ def rewrite_file(asked: Request, rewrite: Rewrite) -> int:
             progress("writing")
             api.save(result.graph, out, opset=opset)
             report.written, report.bytes_after = str(out), out.stat().st_size
-    report.runs_on = summary.runs_on(result.graph, opset)
+    report.runs_on = summary.runs_on(result.graph, opset, is_module(out))
     if report.verified is None and asked.verify:
         report.runs_on += "; it was not run here"
     _say(asked, result, before)
