@@ -18,7 +18,7 @@ from graphwright.ir.const import Array
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.ops import OPS
 from graphwright.ir.parse import parse
-from graphwright.ir.types import TensorType
+from graphwright.ir.types import NUMPY, TensorType
 from graphwright.ir.written import type_text
 
 BODY = "normalizer"
@@ -43,9 +43,10 @@ KNOWN = {
 def body(formula: str, scores: TensorType) -> Graph:
     """The body that a formula in the language of graphs describes, for scores of such a type.
 
-    `s` are the scores, `valid` says which keys count, `count` how many of them there are. What
-    reduces does so along the row, and `a > b` may be written for Greater(a, b). Raises SyntaxError
-    or TypeError, with the line, for what is wrong with it.
+    `s` are the scores, `valid` says which keys count, `count` how many of them there are, and
+    `dtype` is what to cast to for the type of the scores. What reduces does so along the row,
+    `a > b` may be written for Greater(a, b), and a list of numbers has one for each head. Raises
+    SyntaxError or TypeError, with the line, for what is wrong with it.
     """
     tree = _Spelled(scores.dtype).visit(ast.parse(dedent(formula)))
     if not tree.body or not isinstance(tree.body[-1], ast.Expr):
@@ -65,9 +66,11 @@ class _Spelled(ast.NodeTransformer):
 
     def visit_Call(self, at: ast.Call) -> ast.Call:
         """Reductions are along the row, and so is Softmax; numbers are what the scores are."""
+        name = at.func.id if isinstance(at.func, ast.Name) else ""
+        if name in NUMPY:
+            return at  # a constant, written out
         self.generic_visit(at)
         said = {keyword.arg for keyword in at.keywords}
-        name = at.func.id if isinstance(at.func, ast.Name) else ""
         if name in REDUCTIONS and "axes" not in said:
             axes = ast.Tuple([ast.Constant(-1)], ast.Load())
             at.keywords += [ast.keyword("axes", axes), ast.keyword("keepdims", ast.Constant(1))]
@@ -75,6 +78,19 @@ class _Spelled(ast.NodeTransformer):
             at.keywords.append(ast.keyword("axis", ast.Constant(-1)))
         elif name == "Where" and all(isinstance(arg, ast.Constant) for arg in at.args[1:]):
             at.args[1] = ast.Call(ast.Name(self.dtype, ast.Load()), [at.args[1]], [])
+        return at
+
+    def visit_List(self, at: ast.List) -> ast.Call:
+        """A list has a number for each head, the same along the row and in all rows."""
+        rows: list[ast.expr] = [
+            ast.List([ast.List([each], ast.Load())], ast.Load()) for each in at.elts
+        ]
+        return ast.Call(ast.Name(self.dtype, ast.Load()), [ast.List(rows, ast.Load())], [])
+
+    def visit_keyword(self, at: ast.keyword) -> ast.keyword:
+        """The name `dtype` is that of the scores."""
+        if isinstance(at.value, ast.Name) and at.value.id == "dtype":
+            at.value = ast.Constant(self.dtype)
         return at
 
     def visit_Compare(self, at: ast.Compare) -> ast.expr:

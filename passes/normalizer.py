@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from math import inf
-from typing import Any, TypeAlias
+from textwrap import dedent
+from typing import TypeAlias
 
 from graphwright.ir.clone import clone
-from graphwright.ir.contracts import Approximate, Bounded, Contract
+from graphwright.ir.contracts import LOSSLESS, Approximate, Bounded, Contract
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.normalizers import body
@@ -25,8 +26,9 @@ from graphwright.ir.ops import node_of, return_node
 from graphwright.ir.rows import faults
 from graphwright.ir.types import TensorType
 from graphwright.passes.attention.bodies import scores_type
-from graphwright.passes.attention.validity import hide
+from graphwright.passes.attention.validity import heads_of, hidden
 from graphwright.passes.example import Example
+from graphwright.passes.fitting import Fit, fitted
 from graphwright.passes.rule import Replacement, need
 from graphwright.passes.technique import Knob, Technique, Work, made_of
 
@@ -37,55 +39,82 @@ REPORTED = Approximate("relative_l2", inf)
 
 
 def normalizer(
-    *examples: Example, error: ErrorBound | None = None
+    *examples: Example,
+    error: ErrorBound | None = None,
+    contract: Contract = REPORTED,
+    fit: Fit | None = None,
 ) -> Callable[[Formula], Technique]:
     """Make a technique of the function below, which gives the formula that its knobs call for.
 
     `error`, of the same knobs, gives (r, a) where a closed form is known: each weight w of softmax
     becomes one no farther from it than r w + a, and each application is held to that. Without it
-    nothing is promised of how near the results are; how near they came is reported.
+    nothing is promised of how near the results are; how near they came is reported. A formula that
+    is softmax itself, computed otherwise, says so by `contract=Tolerance()`. `fit` is a knob that
+    may be `data`.
     """
 
     def registered(formula: Formula) -> Technique:
-        run = partial(_everywhere, formula=formula, error=error)
-        promised = REPORTED if error is None else lambda **knobs: _bounded(*error(**knobs))
-        return made_of(formula, run, promised, examples, needs="nothing", formula=formula)
+        hides = not isinstance(contract, LOSSLESS)
+        run = partial(_everywhere, formula=formula, hides=hides, fit=fit)
+        promised = partial(_promised, formula=formula, error=error, contract=contract, fit=fit)
+        needs = "nothing" if fit is None else f"nothing, or data for {fit.knob}=data"
+        return made_of(formula, run, promised, examples, needs, formula, fit.knob if fit else "")
 
     return registered
 
 
+def plain_attention(normalizer: str = "") -> Example:
+    """The example of an attention without masks, and of the body that it gets as text."""
+    inputs = "q: f32[B, 2, S, 4], k: f32[B, 2, T, 4], v: f32[B, 2, T, 4]"
+    call = "Attention(q, k, v, scale=0.5, cap=0.0, filler=-inf, guard=0, precision=''"
+    after = f"{dedent(normalizer).strip()}\n{call}, normalizer=normalizer)" if normalizer else ""
+    return Example(inputs, f"{call})", after)
+
+
+def _promised(
+    formula: Formula,
+    error: ErrorBound | None,
+    contract: Contract,
+    fit: Fit | None,
+    **knobs: Knob,
+) -> Contract:
+    """What is promised with such knobs; whichever number data may choose for one of them."""
+    each = fit.each(knobs) if fit else [knobs]
+    for given in each:
+        formula(**given)  # which says what is out of its range
+    if error is None:
+        return contract
+    bounds = [error(**given) for given in each]
+    return _bounded(max(r for r, _ in bounds), max(a for _, a in bounds))
+
+
 def _everywhere(
-    graph: Graph, work: Work, formula: Formula, error: ErrorBound | None, **knobs: Knob
+    graph: Graph, work: Work, formula: Formula, hides: bool, fit: Fit | None, **knobs: Knob
 ) -> Iterator[Replacement]:
-    text = formula(**knobs)
-    for _, node in work.layers(graph):
+    nodes = [node for _, node in work.layers(graph)]
+    fits = fit is not None and len(fit.each(knobs)) > 1
+    texts = fitted(fit, work, nodes, formula, knobs) if fit and fits else {}
+    for node in nodes:
+        if fits and node not in texts:
+            continue  # noted already
         with work.trying(node):
-            yield Replacement(node.outputs[0], normalized(work, node, text))
+            text = texts[node] if fits else formula(**knobs)
+            yield Replacement(node.outputs[0], normalized(work, node, text, hides))
 
 
-def normalized(work: Work, node: Node, formula: str) -> Value:
+def normalized(work: Work, node: Node, formula: str, hides: bool = True) -> Value:
     """What an attention gives whose softmax is replaced by a formula, in the heads asked for.
 
-    Hidden keys get the score -inf. A row of which all keys are hidden is taken as it is. Refuses
-    an attention that has another normalizer already, or heads that are not there.
+    `hides`: hidden keys get the score -inf, however they are hidden, and a row of which all keys
+    are hidden is taken as it is. Refuses an attention that has another normalizer already, or heads
+    that are not there.
     """
     need(not node.bodies, "its softmax is replaced already")
-    result = node.outputs[0]
-    op = work.at(result, [v for v in node.inputs if v is not None])
-    q, k, v, bias, mask, sink = (*node.inputs, None, None, None)[:6]
-    scores = scores_type(node.inputs, node.attrs)
-    heads = scores.shape[-3] if scores.shape else None
-    need(isinstance(heads, int), "its heads are counted at run time")
-    assert isinstance(heads, int)
+    op = work.at(node.outputs[0], [v for v in node.inputs if v is not None])
+    scores, heads = scores_type(node.inputs, node.attrs), heads_of(node)
     made = _body(work, _in_heads(formula, work.places.heads_of(heads), heads), scores)
-    attrs: dict[str, Any] = dict(node.attrs)
-    bias, mask = hide(op, bias, mask)
-    if mask is not None:
-        attrs["filler"] = -inf
-    extras = [bias, mask, sink]
-    while extras and extras[-1] is None:
-        extras.pop()
-    return op.Attention(q, k, v, *extras, **attrs, normalizer=made)
+    inputs, attrs = hidden(op, node) if hides else (list(node.inputs), dict(node.attrs))
+    return op.call("Attention", *inputs, **attrs, normalizer=made)
 
 
 def _body(work: Work, formula: str, scores: TensorType) -> Graph:

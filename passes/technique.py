@@ -132,7 +132,7 @@ class Technique:
     """One technique; `knobs` are what it may be told, with their types and defaults.
 
     `promised` is its contract, or gives it for the knobs that are set; `formula` gives that of a
-    normalizer.
+    normalizer, and `fits` names the knob that may be `data`.
     `needs` says in a word or two what it asks for beside the graph: "weights", "data". `home` is
     the module that it is defined in.
     """
@@ -146,6 +146,7 @@ class Technique:
     knobs: Mapping[str, inspect.Parameter] = field(repr=False)
     home: str = field(repr=False)
     formula: Callable[..., str] | None = field(default=None, repr=False)
+    fits: str = ""
 
     def contract(self, **knobs: Knob) -> Contract:
         """What it promises with such knobs, the others as they are by default."""
@@ -179,6 +180,7 @@ def made_of(
     examples: tuple[Example, ...],
     needs: str,
     formula: Callable[..., str] | None = None,
+    fits: str = "",
 ) -> Technique:
     """The technique that has the name, the knobs and the docstring of a function.
 
@@ -191,7 +193,7 @@ def made_of(
         if knob.annotation not in (int, float, str) or knob.default is knob.empty:
             raise TypeError(f"{name}: the knob {knob.name} needs int, float or str, and a default")
     doc, home = dedent(named.__doc__ or ""), named.__module__
-    return Technique(name, doc, promised, needs, run, examples, knobs, home, formula)
+    return Technique(name, doc, promised, needs, run, examples, knobs, home, formula, fits)
 
 
 @cache

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 
-from graphwright.ir.graph import Value
-from graphwright.passes.rule import Builder
-from graphwright.passes.shapes import dtype_of
+from graphwright.ir.graph import Attr, Node, Value
+from graphwright.passes.rule import Builder, NoMatch
+from graphwright.passes.shapes import dtype_of, shape_of
 
 UNWEIGHED = -99.0  # e**-99 is 1e-43: in a softmax no part of a float32
 LARGEST = 1 << 24  # bytes of a constant that is looked at
+
+
+def heads_of(node: Node) -> int:
+    """How many heads of queries an attention has. Refuses where that is not known."""
+    shape = shape_of(node.outputs[0])
+    if shape is None or not isinstance(shape[-3], int):
+        raise NoMatch("its heads are counted at run time")
+    return shape[-3]
+
+
+def hidden(op: Builder, node: Node) -> tuple[list[Value | None], dict[str, Attr]]:
+    """The inputs and attributes of an attention such that hidden keys have the score -inf."""
+    q, k, v, bias, mask, sink = (*node.inputs, None, None, None)[:6]
+    bias, mask = hide(op, bias, mask)
+    inputs = [q, k, v, bias, mask, sink]
+    while inputs[-1] is None:
+        inputs.pop()
+    return inputs, dict(node.attrs) if mask is None else {**node.attrs, "filler": -inf}
 
 
 def hide(op: Builder, bias: Value | None, mask: Value | None) -> tuple[Value | None, Value | None]:

@@ -1,46 +1,43 @@
-"""Log2 quantization of attention weights, which multiplies values by shifts.
+"""Logarithmic quantization of attention weights; with base 2 values are multiplied by shifts.
 
-Paper: Li et al. 2024, RepQuant, arXiv:2402.05628, section 3.3, for the base 2.
-Claims: none of its own; the paper's base is sqrt 2.
-Checked: each weight is within sqrt 2 - 1 of itself; what it costs on a trained sentence encoder.
+Paper: Li et al. 2024, "RepQuant: Towards Accurate Post-Training Quantization of Large Transformer
+Models via Scale Reparameterization", arXiv:2402.05628, section 3.3, for the base 2.
+Claims: none of its own; the paper's base is sqrt 2, which is log-sqrt2-softmax.
+Checked: each weight is within sqrt(base) - 1 of itself, which goes to 0 as the base goes to 1; the
+sum of a row; what it costs on a trained sentence encoder.
 """
 
 from __future__ import annotations
 
 from math import log
 
-from graphwright.ir.errors import ModelError
-from graphwright.passes.normalizer import normalizer
-from graphwright.passes.rule import Example
-
-GIVEN = "q: f32[B, 2, S, 4], k: f32[B, 2, T, 4], v: f32[B, 2, T, 4]"
-ATTRS = "scale=0.5, cap=0.0, filler=-inf, guard=0, precision=''"
+from graphwright.passes.knobs import within
+from graphwright.passes.normalizer import normalizer, plain_attention
 
 
-def _error(*, bits: int = 4) -> tuple[float, float]:
-    if not 2 <= bits <= 8:
-        raise ModelError(f"log2-softmax: bits is 2 to 8, not {bits}")
-    return 2**0.5 - 1, 2.0 ** -(2**bits - 0.5)
+def _error(*, bits: int = 4, base: float = 2.0) -> tuple[float, float]:
+    return base**0.5 - 1, base ** -(2**bits - 0.5)
 
 
 @normalizer(
-    Example(
-        GIVEN,
-        f"Attention(q, k, v, {ATTRS})",
-        f"""
+    plain_attention(
+        """
         def normalizer(s: f32[B, 2, S, T]):
             n = Round(-Log(Softmax(s, axis=-1)) * 1.442695)
-            return Where(Greater(n, f32(15)), f32(0), 2.0 ** -n)
-        Attention(q, k, v, {ATTRS}, normalizer=normalizer)""",
+            return Where(Greater(n, f32(15)), f32(0), 2.0 ** -n)"""
     ),
     error=_error,
 )
-def log2_softmax(*, bits: int = 4) -> str:
-    """w' = 2^-round(-log2 w), or 0 where the exponent needs more than `bits` bits
+def log2_softmax(*, bits: int = 4, base: float = 2.0) -> str:
+    """w' = base^-round(-log_base w), or 0 where the exponent needs more than `bits` bits
 
-    Where w is the weight that softmax gives. A row no longer sums to 1: its sum drifts by at most
-    sqrt 2 - 1, and by what falls to 0.
+    w is the weight that softmax gives; bits is 2 to 8, base 1.01 to 4. A row no longer sums to 1:
+    its sum lies between what is left of it over sqrt(base) and sqrt(base), since each weight that
+    is left is at most a factor of sqrt(base) off. A weight under base^-(2^bits - 1/2) is lost, and
+    of many keys many may be.
     """
+    within("log2-softmax: bits", bits, 2, 8)
+    within("log2-softmax: base", base, 1.01, 4)
     return f"""
-        n = Round(-Log(Softmax(s)) * {1 / log(2)})
-        Where(n > {2.0**bits - 1}, 0.0, 2.0 ** -n)"""
+        n = Round(-Log(Softmax(s)) * {1 / log(base)})
+        Where(n > {2.0**bits - 1}, 0.0, {base} ** -n)"""

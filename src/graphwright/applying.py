@@ -15,6 +15,7 @@ from graphwright.driver import Check, Log, run_groups
 from graphwright.ir.contracts import LOSSLESS, Approximate, Contract, Tolerance
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node
+from graphwright.passes.fitting import DATA
 from graphwright.passes.layers import hand_on, layers_of
 from graphwright.passes.rewrite import Group
 from graphwright.passes.rule import Budget, rules
@@ -175,7 +176,7 @@ def _knob(technique: Technique, name: str, value: Knob) -> Knob:
         meant = nearest(name, technique.knobs, otherwise)
         raise ModelError(f"{technique.name} has no knob '{name}'; {meant}")
     kind: Callable[[Any], Knob] = known.annotation
-    if kind is str:
+    if kind is str or (value == DATA and name == technique.fits):
         return str(value)
     if isinstance(value, str) or (kind is int and not isinstance(value, int)):
         what = "a whole number" if kind is int else "a number"
