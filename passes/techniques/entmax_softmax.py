@@ -20,10 +20,10 @@ STEPS = 24  # as many halvings of 1 as a float32 can tell
 def entmax_softmax(*, alpha: float = 1.5) -> str:
     """w' = relu((alpha - 1) s - t)^(1 / (alpha - 1)), with the t for which they sum to 1
 
-    alpha is 1.05 to 2. t lies at most 1 below the greatest of (alpha - 1) s, and is found by
+    alpha is 1.01 to 2. t lies at most 1 below the greatest of (alpha - 1) s, and is found by
     halving that 24 times; what is left of the error is divided out.
     """
-    within("entmax-softmax: alpha", alpha, 1.05, 2)
+    within("entmax-softmax: alpha", alpha, 1.01, 2)
     power = 1 / (alpha - 1)
     lines = [f"x0 = s * {alpha - 1}", "x = x0 - ReduceMax(x0)", "t0 = ReduceMax(x) - 1.0"]
     for i in range(1, STEPS + 1):

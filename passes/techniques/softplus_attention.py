@@ -34,7 +34,9 @@ def softplus_attention(
     if phi == "exp":
         first = f"a = Softmax(s * {gain})"
     else:
-        first = f"e = Softplus(s * (Log(count) * {gain}))\na = e / ReduceSum(e)"
+        first = f"""
+e = Where(valid, Softplus(s * (Log(count) * {gain})), 0.0)
+a = e / ReduceSum(e)"""
     if not power:
         return f"{first}\na + 0.0"
     return f"""{first}
