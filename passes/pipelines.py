@@ -42,6 +42,8 @@ SIMPLIFY: tuple[Group, ...] = (
         "fuse-log-softmax",
         "fuse-exp-of-log",
         "drop-shift",
+        "drop-log-softmax",
+        "drop-log-in-softmax",
         "fuse-layer-norm",
         "fuse-rms-norm",
         "drop-flattening",
