@@ -24,7 +24,8 @@ def softplus_attention(
     n is how many keys are not hidden. phi is `softplus`, or `exp`, which leaves out log n; power is
     0, which leaves a as it is, to 64; offset 0 to 1, and 0 in rows of up to `rows` keys, which
     under a causal mask are the first ones; gain 0.001 to 1000. A row of equal weights has none
-    above the average, and keeps them. Powers are taken of parts of the greatest, so that none
+    above the average, and keeps them; one of scores so low that phi is 0 for all has softmax, as
+    rows have of which all keys are hidden. Powers are taken of parts of the greatest, so that none
     overflows.
     """
     within("softplus-attention: power", power, 0, 64)
@@ -36,7 +37,8 @@ def softplus_attention(
     else:
         first = f"""
 e = Where(valid, Softplus(s * (Log(count) * {gain})), 0.0)
-a = e / ReduceSum(e)"""
+total = ReduceSum(e)
+a = Where(total > 0.0, e / total, Softmax(s))"""
     if not power:
         return f"{first}\na + 0.0"
     return f"""{first}
