@@ -10,13 +10,13 @@ from textwrap import dedent
 from typing import Any, TypeAlias
 
 import numpy as np
-from graphwright.passes.attention.bodies import scores_type
-from graphwright.passes.attention.validity import hidden
 
 from graphwright.ir.const import Array
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.normalizers import body, compute
 from graphwright.ir.ops import OPS
+from graphwright.passes.attention.bodies import scores_type
+from graphwright.passes.attention.validity import hidden
 from graphwright.passes.rule import Builder, NoMatch
 from graphwright.passes.technique import Knob, Tap, Work
 

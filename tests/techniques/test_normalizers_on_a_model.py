@@ -8,11 +8,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from tests.models import encoder
 
 import graphwright as gw
 from graphwright.ir.const import Array
 from graphwright.passes.technique import techniques
-from tests.models import encoder
 
 NAMES = [each.name for each in techniques().values() if each.formula is not None]
 RNG = np.random.default_rng(0)
