@@ -57,8 +57,12 @@ BARE = _group("bare", "fuse-bare-softmax")
 RAISE: tuple[Group, ...] = (*SIMPLIFY, _group("attention", "raise-attention"))
 """What brings a model to the form that techniques are applied to."""
 
-TRIM: tuple[Group, ...] = (_group("biases", "drop-open-mask", "drop-key-bias", "move-value-bias"),)
-"""What an attention does not need; after techniques, since some of it holds for softmax alone."""
+TRIM: tuple[Group, ...] = (
+    _group("biases", "drop-open-mask", "drop-key-bias", "move-value-bias"),
+    _group("rows", "move-rows"),
+)
+"""What an attention does not need, and rows that nobody reads; after techniques, since some of it
+holds for softmax alone."""
 
 DEFAULT: tuple[Group, ...] = (*RAISE, *TRIM)
 """The groups of a default run, each to its fixed point; every rule in it is lossless."""

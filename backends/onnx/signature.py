@@ -42,13 +42,14 @@ def write_outputs(graph: Graph, names: list[str], draft: Draft) -> None:
     """Write what the graph gives, under `names`."""
     source = graph.source
     infos = list(source.output) if isinstance(source, onnx.GraphProto) else []
-    same = len(infos) == len(names)
+    inner = draft.outer is not None and len(infos) == len(names)  # whose names are ours
+    by_name = {info.name: info for info in infos}
     for i, (value, name) in enumerate(zip(graph.outputs, names, strict=True)):
         if value is None:
             raise ModelError(f"the output '{name}' is given by nothing")
         if draft.scope.names.get(value) != name:
             _alias(value, name, draft)
-        said = infos[i] if same else None
+        said = infos[i] if inner else by_name.get(name)
         if said is not None and not said.HasField("type") and _is_called(value, draft):
             said = None  # a reader would not know the type, which only the node's own name tells
         _add_info(draft.proto.output, name, said, value)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from graphwright.ir.graph import Graph
     from graphwright.ir.parse import parse
     from graphwright.ir.text import show
+    from graphwright.outputs import with_last_token, with_outputs
     from graphwright.passes.normalizer import normalizer
     from graphwright.passes.pattern import var
     from graphwright.passes.rule import Example, need, rule
@@ -47,6 +48,8 @@ __all__ = [
     "unfuse",
     "var",
     "verify",
+    "with_last_token",
+    "with_outputs",
 ]
 
 # Imported when they are asked for, so that importing graphwright takes no time.
@@ -59,6 +62,7 @@ _HOMES = {
     "ir.graph": ("Graph",),
     "ir.parse": ("parse",),
     "ir.text": ("show",),
+    "outputs": ("with_last_token", "with_outputs"),
     "passes.pattern": ("var",),
     "passes.normalizer": ("normalizer",),
     "passes.rule": ("Example", "need", "rule"),

@@ -155,6 +155,7 @@ def can_be_undone(rule: Rule | Sweep, example: Example) -> None:
 
 
 LAYOUT = frozenset({"Sizes", "Slice", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten"})
+LAYOUT |= {"Gather", "GatherND"}
 """What computes nothing, and is merged with its like."""
 
 FUSED = 100

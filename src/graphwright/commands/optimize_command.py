@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 @click.option("--shape", multiple=True, metavar="INPUT=1x128", help=options.SHAPE_HELP)
 @click.option("--tune", is_flag=True, help="Measure lowerings here; leave out what is slower.")
 @click.option("--functions", is_flag=True, help=options.FUNCTIONS_HELP)
+@click.option("--outputs", multiple=True, metavar="NAME", help=options.OUTPUTS_HELP)
+@click.option("--last-token", is_flag=True, help=options.LAST_HELP)
 @click.option("--freeze", is_flag=True, help="Make constants of weights that are also inputs.")
 @click.option("--no-verify", is_flag=True, help="Check nothing.")
 @click.option("--dry-run", is_flag=True, help="Write nothing.")
@@ -46,6 +48,8 @@ def command(
     shape: tuple[str, ...],
     tune: bool,
     functions: bool,
+    outputs: tuple[str, ...],
+    last_token: bool,
     freeze: bool,
     no_verify: bool,
     dry_run: bool,
@@ -60,9 +64,12 @@ def command(
 
     def rewrite(before: Graph, given: Data | None, progress: Progress) -> Result:
         from graphwright.api import optimize
+        from graphwright.outputs import with_last_token, with_outputs
 
+        wanted = with_last_token(before) if last_token else before
+        wanted = with_outputs(wanted, outputs) if outputs else wanted
         return optimize(
-            before,
+            wanted,
             target=target,
             apply=apply,
             skip=skip,

@@ -18,6 +18,8 @@ DATA_HELP = "Inputs to run on: an npz file, or a folder of them."
 SHAPE_HELP = "Fix the shape of an input."
 FUNCTIONS_HELP = "Write attention as a function that the model brings along."
 TARGET_HELP = "onnx: any runtime. ort: ONNX Runtime. mlir: a module of linalg."
+OUTPUTS_HELP = "Keep this output, and drop all that are not named."
+LAST_HELP = "Add NAME_last to each output of tokens: that of the last one that the mask counts."
 
 
 def shapes(given: Sequence[str]) -> dict[str, tuple[int, ...]]:

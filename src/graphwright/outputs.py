@@ -1,0 +1,126 @@
+"""What is asked of a model: fewer outputs, or the last token alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphwright.ir.clone import clone
+from graphwright.ir.dims import Dim
+from graphwright.ir.errors import ModelError
+from graphwright.ir.graph import Graph, Value, drop_unread
+from graphwright.ir.ops import apply, constant, return_node
+from graphwright.ir.renaming import one_name_each
+from graphwright.ir.types import TensorType
+from graphwright.requests import nearest
+from graphwright.verification.arrays import slots_of
+
+BATCHED = 12  # the opset from which on GatherND knows batches
+
+
+def with_outputs(graph: Graph, names: Sequence[str]) -> Graph:
+    """The graph with the outputs `names` alone, in that order; its inputs stay.
+
+    Raises ModelError for a name that no output has, or none at all.
+    """
+    have = dict(zip(_names(graph), graph.outputs, strict=True))
+    for name in names:
+        if name not in have:
+            meant = nearest(name, have, f"it has {', '.join(have)}")
+            raise ModelError(f"the model has no output '{name}'; {meant}")
+    if not names:
+        raise ModelError("a model needs an output")
+    made = clone(graph)
+    have = dict(zip(_names(made), made.outputs, strict=True))
+    return _returning(made, {name: have[name] for name in names})
+
+
+def with_last_token(graph: Graph) -> Graph:
+    """The graph with an output NAME_last beside each that has an axis of tokens.
+
+    NAME: [B, S, ...], NAME_last: [B, ...], what stands at the last position whose mask is 1, or at
+    the last of all where the model has no mask; of a row without any, at the first. Raises
+    ModelError where no output has the axes of the mask, or of the tokens.
+    """
+    made = clone(graph)
+    with one_name_each(made):
+        mask, dims = tokens(made)
+        have = dict(zip(_names(made), made.outputs, strict=True))
+        long = [(n, v) for n, v in have.items() if v is not None and _has_tokens(v, dims)]
+        if not long:
+            raise ModelError("no output of the model has the axes of its tokens, [batch, tokens]")
+        last = None if mask is None else _last(mask, dims[0])
+        for name, value in long:
+            have[f"{name}_last"] = _at(value, last, made)
+        return _returning(made, have)
+
+
+def tokens(graph: Graph) -> tuple[Value | None, tuple[Dim, Dim]]:
+    """The mask of a model's tokens, if it has one, and the axes of the tokens, [batch, tokens].
+
+    Those are the axes of its indices, or else of the mask. Raises ModelError where there are none,
+    or several.
+    """
+    slots = [s for s in slots_of(graph) if len(s.dims) == 2]
+    masks = [s for s in slots if s.kind == "mask"]
+    found = [s for s in slots if s.kind == "index"] or masks
+    if len({s.dims for s in found}) != 1 or len(masks) > 1:
+        what = "several inputs that may be tokens or their mask" if found else "no axis of tokens"
+        raise ModelError(f"the model has {what}, so which tokens count is not known")
+    batch, length = found[0].dims
+    return (masks[0].value if masks else None), (batch, length)
+
+
+def _names(graph: Graph) -> list[str]:
+    names = graph.result.attrs["names"]
+    assert isinstance(names, tuple)
+    return [str(name) for name in names]
+
+
+def _has_tokens(value: Value, dims: tuple[Dim, Dim]) -> bool:
+    kind = value.type
+    shape = kind.shape or () if isinstance(kind, TensorType) else ()
+    return len(shape) > 2 and shape[:2] == dims
+
+
+def _last(mask: Value, batch: Dim) -> Value:
+    """In each of `batch` rows the last position that counts, [B, 1]."""
+    assert isinstance(mask.type, TensorType)
+    assert mask.type.shape is not None
+    counts = mask
+    if mask.type.dtype != "bool":
+        counts = apply("Cast", mask, to="bool").outputs[0]
+    rows, length = mask.type.shape
+    places = apply("Range", constant(0, "i64"), _size(length), constant(1, "i64")).outputs[0]
+    counted = apply("Where", counts, places, constant(0, "i64")).outputs[0]
+    last = apply("ReduceMax", counted, axes=(1,), keepdims=1).outputs[0]
+    return last if rows == batch else apply("Expand", last, _size((batch, 1))).outputs[0]
+
+
+def _size(dims: Dim | tuple[Dim, ...]) -> Value:
+    numbers = dims if isinstance(dims, tuple) else (dims,)
+    if all(isinstance(n, int) for n in numbers):
+        return constant(dims, "i64")
+    return apply("Sizes", dims=dims).outputs[0]
+
+
+def _at(value: Value, last: Value | None, graph: Graph) -> Value:
+    if last is None:
+        return apply("Gather", value, constant(-1, "i64"), axis=1).outputs[0]
+    opset = graph.header.opsets.get("", BATCHED) if graph.header else BATCHED
+    if opset < BATCHED:
+        raise ModelError(
+            f"the model has opset {opset}, and choosing in each batch needs {BATCHED}; write it "
+            "with a newer --opset first"
+        )
+    return apply("GatherND", value, last, batch_dims=1).outputs[0]
+
+
+def _returning(graph: Graph, outputs: dict[str, Value | None]) -> Graph:
+    """The graph with other outputs; what nothing reads any more is let go of."""
+    before = graph.result
+    graph.result = return_node(list(outputs.values()), list(outputs))
+    before.detach()
+    for value in before.inputs:
+        if value is not None:
+            drop_unread(value, graph.kept)
+    return graph
