@@ -105,7 +105,7 @@ def test_the_last_token_is_what_the_whole_model_says_of_it(
     _, logits = evaluate64(graph, [feed])[0]
     (last,) = evaluate64(after, [feed])[0]
     mask = feed["attention_mask"]
-    at = mask.shape[1] - 1 - mask[:, ::-1].argmax(1)
+    at = np.where(mask.any(1), mask.shape[1] - 1 - mask[:, ::-1].argmax(1), 0)
     np.testing.assert_allclose(last, logits[np.arange(len(lengths)), at], rtol=1e-6, atol=1e-8)
     assert [str(r) for r in rows_of_products(after)[-4:]] == ["1"] * 4
 
@@ -146,10 +146,23 @@ def test_outputs_are_chosen_on_the_command_line(tmp_path: Path, graphwright: Run
     assert [i.name for i in model.graph.input] == ["input_ids", "token_type_ids", "attention_mask"]
     status, _, said = graphwright("optimize", path, "--outputs", "logit")
     assert status == 2
-    assert "no output 'logit'; did you mean 'logits'?" in sentence(said)
+    assert "no output 'logit'; did you mean 'logits'?" in sentence(said, "graphwright")
 
 
 def test_a_model_without_tokens_has_no_last_one() -> None:
     graph = gw.parse("def g(x: f32[B, 4]):\n    y = Tanh(x)\n    return y")
     with pytest.raises(gw.ModelError, match="no axis of tokens"):
+        gw.with_last_token(graph)
+
+
+def test_a_mask_of_tokens_that_were_before_says_nothing_of_the_last() -> None:
+    graph = gw.parse(
+        """
+def g(x: i64[B, S], mask: bool[B, P+S], past: f32[B, P, 2]):
+    e = Gather(f32([[1, 2], [3, 4]]), x, axis=0)
+    y = Concat(past, e, axis=1)
+    z = Where(Unsqueeze(mask, axes=(2,)), y, 0.0)
+    return e, z"""
+    )
+    with pytest.raises(gw.ModelError, match="the mask is for P"):
         gw.with_last_token(graph)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from graphwright.ir.clone import clone
 from graphwright.ir.dims import Dim
+from graphwright.ir.equalities import named
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Value, drop_unread
 from graphwright.ir.ops import apply, constant, return_node
@@ -67,6 +68,12 @@ def tokens(graph: Graph) -> tuple[Value | None, tuple[Dim, Dim]]:
         what = "several inputs that may be tokens or their mask" if found else "no axis of tokens"
         raise ModelError(f"the model has {what}, so which tokens count is not known")
     batch, length = found[0].dims
+    for slot in masks:
+        if slot.dims[1] != length and None in (named(slot.dims[1]), named(length)):
+            raise ModelError(
+                f"the mask is for {slot.dims[1]} tokens where there are {length}, so which of them "
+                "it counts is not known"
+            )
     return (masks[0].value if masks else None), (batch, length)
 
 
@@ -93,7 +100,8 @@ def _last(mask: Value, batch: Dim) -> Value:
     places = apply("Range", constant(0, "i64"), _size(length), constant(1, "i64")).outputs[0]
     counted = apply("Where", counts, places, constant(0, "i64")).outputs[0]
     last = apply("ReduceMax", counted, axes=(1,), keepdims=1).outputs[0]
-    return last if rows == batch else apply("Expand", last, _size((batch, 1))).outputs[0]
+    # Two names for the size of the batch are one from here on, as a Reshape proves.
+    return last if rows == batch else apply("Reshape", last, _size((batch, 1))).outputs[0]
 
 
 def _size(dims: Dim | tuple[Dim, ...]) -> Value:
