@@ -34,6 +34,8 @@ SETTINGS: dict[str, list[str]] = {
     "activation-pruning": ["sparsity=0.3", "sparsity=0.5", "sparsity=0.7"],
     "semi-structured-pruning": ["n=2,m=4", "n=2,m=4,by=activation", "n=4,m=8"],
     "block-pruning": ["sparsity=0.1", "sparsity=0.3", "sparsity=0.5"],
+    "head-pruning": ["share=0.1", "share=0.25", "share=0.5"],
+    "attention-drop": ["number=1", "number=2", "number=3"],
     "log2-softmax": ["bits=2", "bits=3", "bits=4", "bits=8"],
 }
 """The knobs that each technique is tried with, the middle one on each single layer too."""
@@ -55,11 +57,11 @@ class Score:
 
 def settings(only: list[str]) -> Iterator[str]:
     """What is tried, as --apply is told it; "" is the model as it was."""
+    chosen = {name: knobs for name, knobs in SETTINGS.items() if not only or name in only}
     yield ""
-    for name, knobs in SETTINGS.items():
-        if only and name not in only:
-            continue
+    for name, knobs in chosen.items():
         yield from (f"{name}:{knob}" for knob in knobs)
+    for name, knobs in chosen.items():
         middle = knobs[(len(knobs) - 1) // 2]
         yield from (f"{name}:{middle}@layers={layer}" for layer in range(LAYERS))
 
@@ -77,7 +79,9 @@ def scored(setting: str, model: Path, task: Task) -> Score:
         path = Path(folder) / "model.onnx"
         gw.save(result.graph, path)
         zeros, size = _zeros(path), path.stat().st_size / 1e6
-        session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        options = ort.SessionOptions()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def run(feed: Feed) -> Array:
         return session.run(None, feed)[0]

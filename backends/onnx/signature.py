@@ -13,6 +13,7 @@ from graphwright.backends.onnx.header import carry
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Value
 from graphwright.ir.onnx_types import type_proto
+from graphwright.ir.types import TensorType
 
 if TYPE_CHECKING:
     from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
@@ -62,11 +63,19 @@ def _is_called(value: Value, draft: Draft) -> bool:
 
 def _add_info(infos: Infos, name: str, said: onnx.ValueInfoProto | None, value: Value) -> None:
     info = infos.add()
-    if said is not None:
+    if said is not None and not _is_another(said, value):
         info.CopyFrom(said)
     elif (type_ := type_proto(value.type)) is not None:
         info.type.CopyFrom(type_)
     info.name = name
+
+
+def _is_another(said: onnx.ValueInfoProto, value: Value) -> bool:
+    """Whether what the file said of a shape is no longer so, since a technique changed it."""
+    shape = value.type.shape if isinstance(value.type, TensorType) else None
+    dims = said.type.tensor_type.shape.dim
+    pairs = zip(dims, shape or (), strict=False)
+    return any(d.HasField("dim_value") and d.dim_value != n for d, n in pairs if isinstance(n, int))
 
 
 def _alias(value: Value, name: str, draft: Draft) -> None:

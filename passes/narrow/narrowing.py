@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from graphwright.ir.const import Const
-from graphwright.ir.graph import Node, Value
+from graphwright.ir.graph import Node, Use, Value
 from graphwright.ir.ops import constant
 from graphwright.ir.types import TensorType
+from graphwright.passes.layers import is_cache
 from graphwright.passes.narrow.ways import WAYS, Kept, dims
 from graphwright.passes.rule import Builder, NoMatch, Replacement
 from graphwright.passes.technique import Work
@@ -99,7 +100,8 @@ class Narrowing:
 def narrowed(work: Work, root: Node, make: Callable[[Narrowing], Value]) -> Replacement:
     """What `make` gives in place of what `root` does, of what they both read.
 
-    What others read is not computed twice: it stays, and what is kept of it is picked out.
+    What others read is not computed twice: it stays, and what is kept of it is picked out. Only a
+    cache that is an output is made anew, since the model is then to give no more of it.
     """
     whole: frozenset[Value] = frozenset()
     while True:
@@ -110,12 +112,17 @@ def narrowed(work: Work, root: Node, make: Callable[[Narrowing], Value]) -> Repl
             found.discard()
             raise
         anew = {value for value, _, _ in found.made if value.producer in found.through}
-        shared = {v for v in anew if any(u.node not in found.through for u in v.uses)}
+        shared = {v for v in anew if any(_is_outside(use, v, found) for use in v.uses)}
         if not shared:
             found.discard(made)
             return Replacement(root.outputs[0], made, tuple(found.leaves))
         found.discard()
         whole |= _last(shared)
+
+
+def _is_outside(use: Use, value: Value, on: Narrowing) -> bool:
+    given_back = use.node.op == "return" and is_cache(value)
+    return use.node not in on.through and not given_back
 
 
 def _last(values: set[Value]) -> frozenset[Value]:

@@ -22,6 +22,7 @@ from graphwright.ir.errors import ModelError
 from graphwright.ir.garbage import uncollected
 from graphwright.ir.graph import Graph
 from graphwright.lowering import check_lowering, compiled, is_module
+from graphwright.passes.caches import alike, in_use, with_less
 from graphwright.passes.pipelines import BARE, SIMPLIFY
 from graphwright.passes.rule import Budget
 from graphwright.report import Report, count_operators, summarize
@@ -156,10 +157,11 @@ def rewritten(
         check = _checker(runtime) if verify else None
         done = run_groups(graph, chosen.first, budget, check, progress)
         calibration = Calibration(graph, runtime, data, progress)
-        numbers = numbered(graph) if chosen.asked else {}
+        numbers, served = (numbered(graph), in_use(graph)) if chosen.asked else ({}, set())
         applied = [
             apply_step(step, calibration, budget, check, done, numbers) for step in chosen.asked
         ]
+        graph, changes = with_less(graph, served)
         tidied = SIMPLIFY[:1] if chosen.asked else ()
         done += run_groups(graph, (*tidied, *chosen.then), budget, check, progress)
         measured = _tuned(before, graph, chosen.lowering, runtime, data, progress) if tune else ()
@@ -168,7 +170,7 @@ def rewritten(
         kept, left_out = summarize(done)
         report = Report(counted, count_operators(graph), kept, left_out, measured=measured)
         report.applied = [each for each in applied if each is not None]
-        report.notes += [*_notes(before), *calibration.notes]
+        report.notes += [*_notes(before), *calibration.notes, *map(str, changes)]
         for each in left_out:
             log.warning("%s was left out at %s: %s", each.rule, ", ".join(each.where), each.why)
         why_not = too_large(before) if verify else ""
@@ -177,7 +179,8 @@ def rewritten(
             progress("verifying the whole")
             contract = promised(done)
             evaluate = compiled(runtime, graph) if chosen.target == "mlir" else runtime.evaluate
-            found = verify_graphs(before, graph, evaluate, runtime.evaluate64, data, contract)
+            one, other = alike(before, graph, changes) if changes else (before, graph)
+            found = verify_graphs(one, other, evaluate, runtime.evaluate64, data, contract)
             if found.runs or found.ok or not found.skipped_why:
                 report.verified = found
                 report.drift = "" if found.ok else where_drift_begins(before, graph, runtime)
