@@ -150,17 +150,21 @@ def _part(cache: Cache) -> Part | None:
 
 def _chosen(node: Node) -> tuple[int, tuple[int, ...]] | None:
     """Along which axis a node picks which elements, if that is known."""
-    lists = [contents_of(v) for v in node.inputs[1:]]
-    numbers = [
-        tuple(n for n in each if isinstance(n, int)) for each in lists if isinstance(each, tuple)
-    ]
+    numbers = [_numbers(v) for v in node.inputs[1:]]
     axis = node.attrs.get("axis")
-    if node.op == "Gather" and len(numbers) == 1 and isinstance(axis, int):
+    if node.op == "Gather" and numbers[0] and isinstance(axis, int):
         return axis, numbers[0]
     if node.op == "Slice" and len(numbers) == 3 and all(len(each) == 1 for each in numbers):
         (start,), (end,), (axis,) = numbers
         return axis, tuple(range(start, end))
     return None
+
+
+def _numbers(value: Value | None) -> tuple[int, ...]:
+    """The numbers in a list, or none where not all are known."""
+    found = contents_of(value)
+    numbers = [n for n in found if isinstance(n, int)] if isinstance(found, tuple) else []
+    return tuple(numbers) if isinstance(found, tuple) and len(numbers) == len(found) else ()
 
 
 def _needed(graph: Graph) -> set[str]:

@@ -11,15 +11,16 @@ from graphwright.ir.const import Array
 from graphwright.ir.graph import Node, Value
 from graphwright.passes.attention.contractions import contraction
 from graphwright.passes.attention.factors import Unprovable
+from graphwright.passes.attention.steps import REGROUPING
+from graphwright.passes.axes.rows import ELEMENTWISE
 from graphwright.passes.narrow.marks import Marks, Numbers, regrouped
 from graphwright.passes.narrow.narrowing import Narrowing, narrowed
-from graphwright.passes.narrow.ways import EACH, Kept, dims
+from graphwright.passes.narrow.ways import Kept, dims
 from graphwright.passes.rule import Replacement, need
 from graphwright.passes.technique import Work
 from graphwright.passes.weights import computed, is_constant
 
 LOOK = 16
-VIEWS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,8 @@ def _onward(node: Node, at: int, value: Value, marks: Marks) -> Marks | None:
     if node.op == "Transpose":
         perm: Any = node.attrs["perm"]
         return Marks(perm.index(marks.axis), marks.numbers)
-    if node.op in VIEWS and at == 0:
+    if node.op in REGROUPING and at == 0:
         return regrouped(marks, dims(value), dims(node.outputs[0]))
-    if node.op in EACH and dims(node.outputs[0]) == dims(value):
+    if node.op in ELEMENTWISE and dims(node.outputs[0]) == dims(value):
         return marks
     return None

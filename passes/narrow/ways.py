@@ -9,11 +9,12 @@ import numpy as np
 
 from graphwright.ir.dims import Dim
 from graphwright.ir.graph import Graph, Node, Value
-from graphwright.ir.operators.pointwise import FUNCTIONS
 from graphwright.ir.ops import constant, contents_of, return_node
 from graphwright.ir.types import TensorType
 from graphwright.passes.attention.contractions import contraction
 from graphwright.passes.attention.factors import Unprovable
+from graphwright.passes.attention.steps import REGROUPING
+from graphwright.passes.axes.rows import ELEMENTWISE
 from graphwright.passes.narrow.marks import Marks, regrouped
 from graphwright.passes.rule import Builder, need
 from graphwright.passes.shapes import expand, reshape, shape_of
@@ -152,23 +153,22 @@ def _linear(on: Narrowing, op: Builder, value: Value, axis: int, kept: Kept) -> 
 
 def _sliced(on: Narrowing, op: Builder, value: Value, axis: int, kept: Kept) -> Value | None:
     x, *bounds = _node(value).inputs
-    lists = [contents_of(v) for v in bounds if v is not None]
-    if x is None or not lists or not isinstance(lists[0], tuple):
+    starts, ends, axes, steps = (contents_of(v) for v in (*bounds, None, None)[:4])
+    if not isinstance(starts, tuple) or not isinstance(ends, tuple) or x is None:
         return None
-    axes = lists[2] if len(lists) > 2 else tuple(range(len(lists[0])))
-    if not isinstance(axes, tuple) or not all(isinstance(a, int) for a in axes):
+    given = range(len(starts)) if len(bounds) < 3 or bounds[2] is None else axes
+    if not isinstance(given, range | tuple):
         return None
-    at = [a % len(dims(x)) for a in axes if isinstance(a, int)]
+    at = [a % len(dims(x)) for a in given if isinstance(a, int)]
     if axis not in at:
         return _again(op, value, [on.keep(x, axis, kept), *(b and on.read(b) for b in bounds)])
-    size = dims(x)[axis]
-    if len(at) > 1 or not isinstance(size, int):
+    one_by_one = len(bounds) < 4 or bounds[3] is None or steps == (1,)
+    size, start, end = dims(x)[axis], starts[0], ends[0]
+    if len(at) > 1 or not one_by_one:
         return None
-    numbers = [e[0] for e in lists if isinstance(e, tuple) and isinstance(e[0], int)]
-    if len(numbers) < len(lists):
+    if not isinstance(size, int) or not isinstance(start, int) or not isinstance(end, int):
         return None
-    start, end, _, step = (*numbers, 0, 1)[:4] if len(numbers) == 2 else (*numbers, 1)[:4]
-    chosen = range(size)[start:end:step]
+    chosen = range(size)[start:end]
     return on.keep(x, axis, tuple(chosen[i] for i in kept))
 
 
@@ -246,19 +246,11 @@ def _body(on: Narrowing, body: Graph, axis: int, kept: Kept) -> Graph:
     return Graph(body.name, (given,), return_node([found], names))
 
 
-EACH = (
-    *(name for name, _, _ in FUNCTIONS),
-    *("Neg", "Abs", "Sign", "Relu", "Identity", "Cast", "Not", "IsNaN", "Where"),
-    *("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "And", "Or", "Xor"),
-    *("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"),
-)
-"""What works element by element."""
-
 WAYS: dict[str, Way] = {
-    **dict.fromkeys(EACH, _each),
+    **dict.fromkeys(ELEMENTWISE, _each),
     **dict.fromkeys(("LayerNormalization", "RMSNormalization", "Softmax", "LogSoftmax"), _rows),
     **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL2"), _reduced),
-    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _reshaped),
+    **dict.fromkeys(REGROUPING, _reshaped),
     **dict.fromkeys(("MatMul", "Einsum", "com.microsoft::FusedMatMul"), _multiplied),
     **dict.fromkeys(("Gemm", "Linear"), _linear),
     "RotaryEmbedding": _turned,

@@ -178,8 +178,8 @@ def rewritten(
         if verify and not why_not:
             progress("verifying the whole")
             contract = promised(done)
-            evaluate = compiled(runtime, graph) if chosen.target == "mlir" else runtime.evaluate
             one, other = alike(before, graph, changes) if changes else (before, graph)
+            evaluate = compiled(runtime, other) if chosen.target == "mlir" else runtime.evaluate
             found = verify_graphs(one, other, evaluate, runtime.evaluate64, data, contract)
             if found.runs or found.ok or not found.skipped_why:
                 report.verified = found
