@@ -134,7 +134,7 @@ class Rule:
 
     def at(self, root: Value, budget: Budget, options: Sequence[Pattern] = ()) -> Built:
         """The replacement for `root`, not yet in the graph. Raises NoMatch with the reason."""
-        why = "the pattern does not fit"
+        why = ""  # of the first reading, which is the plainest
         for option in options or (self.pattern,):
             for env in option.match(root, {}) if option.may(root) else ():
                 found = Match(root, env)
@@ -143,8 +143,8 @@ class Rule:
                     return self._built(found, builder), found, builder
                 except (NoMatch, TooLarge) as refusal:
                     builder.discard()
-                    why = str(refusal)
-        raise NoMatch(why)
+                    why = why or str(refusal)
+        raise NoMatch(why or "the pattern does not fit")
 
     def _built(self, found: Match, builder: Builder) -> Value:
         if not self.may_share and found.shared():

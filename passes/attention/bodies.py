@@ -18,7 +18,7 @@ from graphwright.passes.attention.steps import REGROUPING, shape
 from graphwright.passes.rule import need
 
 LOOK = 64  # nodes of a normalizer, at most
-PASSED = REGROUPING | {"Identity", "Cast", "Dropout", "Transpose"}
+PASSED = REGROUPING | {"Identity", "Cast", "Dropout", "Transpose", "Slice"}
 LINEAR = frozenset({"Add", "Sub", "Mul", "Div", "Neg", "Cast", "Identity"})
 REDUCING = REDUCTIONS | ALONG_ROW
 
@@ -62,17 +62,32 @@ def _starts(product: Node) -> Iterator[Value]:
     """The values that may be weights: the product is with something that is computed."""
     a, b = product.inputs[:2]
     for value, other in ((a, b), (b, a)):
-        if value is None or other is None or other.const is not None:
+        if value is not None and other is not None and other.const is None:
+            yield from _behind(value)
+
+
+def _behind(value: Value) -> Iterator[Value]:
+    """What works on rows and becomes `value` by steps that may follow a normalizer."""
+    waiting, seen = [value], {value}
+    for each in waiting:  # which grows
+        node = each.producer
+        if node is None or node.outputs[0] is not each or len(seen) > LOOK:
             continue
-        for _ in range(LOOK):
-            node = value.producer
-            if node is None or node.outputs[0] is not value:
-                break
-            if node.op in POINTWISE or node.op in REDUCING:
-                yield value
-            if node.op not in PASSED or node.inputs[0] is None:
-                break
-            value = node.inputs[0]
+        if node.op in POINTWISE or node.op in REDUCING:
+            yield each
+        for before in _passed(node):
+            if before not in seen:
+                seen.add(before)
+                waiting.append(before)
+
+
+def _passed(node: Node) -> list[Value]:
+    """What a step that may follow a normalizer passes on."""
+    if node.op in PASSED:
+        return [v for v in node.inputs[:1] if v is not None]
+    if node.op == "Mul":
+        return [v for v in node.inputs if v is not None and v.type == node.outputs[0].type]
+    return [v for v in node.inputs[2:] if v is not None] if node.op == "Where" else []
 
 
 def _ending_in(weights: Value) -> Iterator[Weighing]:

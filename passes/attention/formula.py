@@ -253,7 +253,7 @@ def _rounded(site: Site) -> None:
 
 
 def precision_of(site: Site) -> str:
-    """The type that the softmax works in, where that is not the type of the scores."""
-    first, second = dtype_of(site.scores.outputs[0]), dtype_of(site.weighing.weights)
+    """The type that the normalizer works in, where that is not the type of the scores."""
+    first, second = dtype_of(site.scores.outputs[0]), dtype_of(site.weighing.scores)
     need(first in FLOATS and second in FLOATS, "its scores are no floats")
     return "" if first == second == dtype_of(site.values.outputs[0]) else second
