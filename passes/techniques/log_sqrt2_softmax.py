@@ -32,9 +32,9 @@ def _error(*, bits: int = 4, scale: float = 1.0) -> tuple[float, float]:
     plain_attention(
         """
         def normalizer(s: f32[B, 2, S, T]):
-            n = Max(Round(-Log(Softmax(s, axis=-1)) * 2.88539), f32(0))
+            n = Max(Round(-Log(Softmax(s, axis=-1) / 1.0) * 2.88539), f32(0))
             h = Ceil(n / 2.0)
-            w = 2.0 ** -h * ((h * 2.0 - n) * 0.41421357 + 1.0)
+            w = 2.0 ** -h * ((h * 2.0 - n) * 0.41421357 + 1.0) * 1.0
             return Where(Greater(n, f32(15)), f32(0), w)"""
     ),
     error=_error,
@@ -50,10 +50,8 @@ def log_sqrt2_softmax(*, bits: int = 4, scale: float = 1.0) -> str:
     """
     within("log-sqrt2-softmax: bits", bits, 2, 8)
     within("log-sqrt2-softmax: scale", scale, 0.01, 1)
-    w = "Softmax(s)" if scale == 1 else f"Softmax(s) / {scale}"
-    found = f"2.0 ** -h * ((h * 2.0 - n) * {2**0.5 - 1} + 1.0)"
     return f"""
-        n = Max(Round(-Log({w}) * {2 / log(2)}), 0.0)
+        n = Max(Round(-Log(Softmax(s) / {scale}) * {2 / log(2)}), 0.0)
         h = Ceil(n / 2.0)
-        w = {found if scale == 1 else f"{found} * {scale}"}
+        w = 2.0 ** -h * ((h * 2.0 - n) * {2**0.5 - 1} + 1.0) * {scale}
         Where(n > {2.0**bits - 1}, 0.0, w)"""

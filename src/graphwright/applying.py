@@ -86,8 +86,10 @@ def apply_step(
         _run(graph, step, budget, check, log, numbers, progress)
         return None
     work = step.work(budget, calibration.observe, numbers)
-    count = _run(graph, step.group(work), budget, check, log, numbers, progress)
-    left = [(node.origin.sources, why) for node, why in dict.fromkeys(work.left)]
+    done = _run(graph, step.group(work), budget, check, log, numbers, progress)
+    made = {node for application, _ in done.kept for node in application.made}
+    # It runs again where some of it was left out, and then meets what it made itself.
+    left = [(n.origin.sources, why) for n, why in dict.fromkeys(work.left) if n not in made]
     contract = step.technique.contract(**step.knobs)
     lossless, bound = isinstance(contract, LOSSLESS), getattr(contract, "bound", "")
     return Applied(
@@ -96,7 +98,7 @@ def apply_step(
         bound if isinstance(bound, str) else "",
         lossless,
         dict(step.knobs),
-        count,
+        len(done.kept),
         left,
     )
 
@@ -109,13 +111,13 @@ def _run(
     log: Log,
     numbers: dict[Node, int],
     progress: Callable[[str], None],
-) -> int:
-    """Run a group, its new nodes numbered as those they replace; how many rewrites stay."""
+) -> Log:
+    """Run a group, its new nodes numbered as those they replace; what was done."""
     done = run_groups(graph, [group], budget, check, progress)
     for application, _ in done.kept:
         hand_on(numbers, application.matched, application.made)
     log += done
-    return len(done.kept)
+    return done
 
 
 def promised(log: Log) -> Contract:

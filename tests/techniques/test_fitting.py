@@ -106,6 +106,14 @@ def test_heads_differ_in_numbers_alone(texts: list[str], one: str) -> None:
     assert in_each_head(texts) == one
 
 
+@pytest.mark.parametrize("name", [t.name for t in techniques().values() if t.fits])
+def test_formulas_of_all_that_data_may_choose_are_one_but_for_numbers(name: str) -> None:
+    technique = techniques()[name]
+    assert technique.formula is not None
+    each = [technique.formula(**{technique.fits: number}) for number in (1.0, 0.25, 0.5)]
+    assert "[" in in_each_head(each)
+
+
 def test_what_may_be_data_and_what_may_not() -> None:
     assert steps(["binarized-softmax:share=data", "log-sqrt2-softmax:scale=data"])
     for wrong in ("binarized-softmax:omega=data", "log-sqrt2-softmax:bits=data"):

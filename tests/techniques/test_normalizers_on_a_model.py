@@ -94,3 +94,10 @@ def test_heads_that_were_not_asked_for_keep_softmax(path: Path, tmp_path: Path) 
     for a, b in zip(plain, neutral, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
     assert not all(np.allclose(a, b) for a, b in zip(plain, changed, strict=True))
+
+
+def test_only_what_was_left_is_said_to_be_left(path: Path) -> None:
+    result = gw.optimize(path, apply=["log2-softmax@layers=0", "log2-softmax@layers=0-1"])
+    first, second = result.report.applied
+    assert (first.count, len(first.left)) == (1, 0)
+    assert (second.count, len(second.left)) == (1, 1)
