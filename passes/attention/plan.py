@@ -53,14 +53,15 @@ def plan(site: Site) -> Plan:
     for head in found.heads:
         there = all(head in all_leaves(laid.view) for laid in (k, v))
         need(there, "keys and values have different heads")
-    views = [q.view, k.view, v.view, *(term.view or [] for term in read.terms)]
+    views = [q.view, k.view, v.view, *(term.view for term in read.terms)]
     batch = _grouped(found.batch, views)
     return Plan(site, found, read, precision_of(site), q, k, v, batch)
 
 
 def _to_sources(found: Formula) -> None:
     def back(term: Term) -> Term:
-        assert term.view is not None, "or it would be left"
+        if term.wide is not None:
+            return term
         laid = nearest_source(term.value, term.view)
         return Term(laid.value, laid.view, term.factor)
 
