@@ -146,3 +146,19 @@ def test_a_mask_that_may_be_repeated_along_the_keys(target: str) -> None:
         feed["m"] = rng.random((2, 1, 1, width)) < 0.5
         want, got = (runtime.evaluate(graph, [feed])[0][0] for graph in (before, done.graph))
         np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)
+
+
+def test_sizes_that_are_not_folded_are_no_part_of_it() -> None:
+    lines = SPLIT.replace(
+        "qh = Transpose(Reshape(q, i64([0, 0, 4, 16]))",
+        """shape = Shape(Tanh(q))
+    start = Slice(shape, i64([0]), i64([2]), i64([0]))
+    qh = Transpose(Reshape(q, Concat(start, i64([4, 16]), axis=0))""",
+    )
+    graph = gw.parse(
+        f"def model({SIGNATURE}):{lines}\n    o = Softmax(qh @ kt, axis=-1) @ vh{JOIN}"
+    )
+    graph.header = Header(8, {"": 17})
+    done = gw.optimize(graph, skip=["fold-sizes"])
+    assert done.report.ok
+    assert any(r.rule == "raise-attention" for r in done.report.rewrites)

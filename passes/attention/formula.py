@@ -249,7 +249,8 @@ def _rounded(site: Site) -> None:
 
 
 def precision_of(site: Site) -> str:
-    """The type that the normalizer works in, where that is not the type of the scores."""
-    first, second = dtype_of(site.scores.outputs[0]), dtype_of(site.weighing.scores)
-    need(first in FLOATS and second in FLOATS, "its scores are no floats")
-    return "" if first == second == dtype_of(site.values.outputs[0]) else second
+    """The type that the normalizer is given scores in, where not all is of that type."""
+    given, weights = dtype_of(site.weighing.scores), dtype_of(site.weighing.weights)
+    kinds = {given, weights, dtype_of(site.scores.outputs[0]), dtype_of(site.values.outputs[0])}
+    need(kinds <= FLOATS, "its scores are no floats")
+    return given if len(kinds) > 1 else ""

@@ -83,6 +83,8 @@ def raise_attention(m: Match, op: Builder) -> Value:
         "guard": int(found.guard),
         "precision": plan.precision,
     }
+    if plan.late:
+        attrs["late"] = 1
     body = {} if plan.site.weighing.is_softmax else {BODY: _body(plan, operands, attrs)}
     y = op.Attention(*operands, **attrs, **body)
     for term in found.weights:
