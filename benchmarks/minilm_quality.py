@@ -37,6 +37,17 @@ SETTINGS: dict[str, list[str]] = {
     "head-pruning": ["share=0.1", "share=0.25", "share=0.5"],
     "attention-drop": ["number=1", "number=2", "number=3"],
     "log2-softmax": ["bits=2", "bits=3", "bits=4", "bits=8"],
+    "log-sqrt2-softmax": ["bits=2", "bits=3", "bits=4", "bits=4,scale=data", "bits=8"],
+    "uniform-softmax": ["bits=2", "bits=3", "bits=4", "bits=4,scale=data", "bits=8"],
+    "log-int-softmax": ["bits=2", "bits=3", "bits=4"],
+    "binarized-softmax": ["share=0.1", "share=0.25", "share=0.5", "share=data"],
+    "clipped-softmax": ["gamma=-0.003", "gamma=-0.01", "gamma=-0.03"],
+    "threshold-softmax": ["share=0.01", "share=0.1", "share=0.3"],
+    "top-k-softmax": ["k=4", "k=8", "k=16"],
+    "entmax-softmax": ["alpha=1.2", "alpha=1.5", "alpha=2.0"],
+    "softplus-attention": ["phi=exp,power=1", "phi=exp,power=3", "power=3"],
+    "sigmoid-attention": ["bias=0.0"],
+    "stablemax": [""],
 }
 """The knobs that each technique is tried with, the middle one on each single layer too."""
 
@@ -60,10 +71,14 @@ def settings(only: list[str]) -> Iterator[str]:
     chosen = {name: knobs for name, knobs in SETTINGS.items() if not only or name in only}
     yield ""
     for name, knobs in chosen.items():
-        yield from (f"{name}:{knob}" for knob in knobs)
+        yield from (_asked(name, knob) for knob in knobs)
     for name, knobs in chosen.items():
         middle = knobs[(len(knobs) - 1) // 2]
-        yield from (f"{name}:{middle}@layers={layer}" for layer in range(LAYERS))
+        yield from (f"{_asked(name, middle)}@layers={layer}" for layer in range(LAYERS))
+
+
+def _asked(name: str, knobs: str) -> str:
+    return f"{name}:{knobs}" if knobs else name
 
 
 def scored(setting: str, model: Path, task: Task) -> Score:
