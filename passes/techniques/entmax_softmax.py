@@ -1,6 +1,6 @@
 """Entmax: a softmax with exact zeros, from softmax (alpha near 1) to the sparsemax (alpha 2).
 
-Paper: Peters et al. 2019, "Sparse Sequence-to-Sequence Models", arXiv:1905.05702, equation 10, by
+Paper: Peters et al. 2019, "Sparse Sequence-to-Sequence Models", arXiv:1905.05702, by
 bisection; alpha 2 is Martins and Astudillo 2016, arXiv:1602.02068.
 Not here: alpha learnt with the model (Correia et al. 2019); the algorithm by sorting.
 Claims: better scores in morphological inflection and translation, trained with it.

@@ -1,8 +1,9 @@
 """Logarithmic quantization of attention weights; with base 2 values are multiplied by shifts.
 
 Paper: Li et al. 2024, "RepQuant: Towards Accurate Post-Training Quantization of Large Transformer
-Models via Scale Reparameterization", arXiv:2402.05628, section 3.3, for the base 2.
-Claims: none of its own; the paper's base is sqrt 2, which is log-sqrt2-softmax.
+Models via Scale Reparameterization", arXiv:2402.05628, has the base sqrt 2; the base
+2 is that of Lin et al. 2022, FQ-ViT, arXiv:2111.13824.
+Claims: FQ-ViT loses about 1 % of ImageNet accuracy with all in 8 bits and attention weights in 4.
 Checked: each weight is within sqrt(base) - 1 of itself, which goes to 0 as the base goes to 1; the
 sum of a row; what it costs on a trained sentence encoder.
 """

@@ -1,7 +1,7 @@
 """Sigmoids in place of softmax: each key weighed by its own score, no row summed.
 
 Paper: Ramapuram et al. 2025, "Theory, Analysis, and Best Practices for Sigmoid Self-Attention",
-arXiv:2409.04431, equation 3, with the bias -log n of section 4.
+arXiv:2409.04431, with its bias -log n.
 Not here: training, without which it is another model; their norms and layer scales.
 Claims: as good as softmax when trained with it, and 17 % faster to infer on H100.
 Checked: n keys of score 0 sum to n / (n + 1); two keys with n = 1 give what softmax gives of a
