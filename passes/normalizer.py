@@ -11,7 +11,7 @@ PyTorch trains are all made of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from math import inf
 from textwrap import dedent
@@ -21,12 +21,13 @@ from graphwright.ir.clone import clone
 from graphwright.ir.contracts import LOSSLESS, Approximate, Bounded, Contract
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node, Value
-from graphwright.ir.normalizers import body
+from graphwright.ir.normalizers import BODY, body
 from graphwright.ir.ops import node_of, return_node
 from graphwright.ir.rows import faults
 from graphwright.ir.types import TensorType
 from graphwright.passes.attention.bodies import scores_type
 from graphwright.passes.attention.validity import heads_of, hidden
+from graphwright.passes.by_head import in_heads, taken
 from graphwright.passes.example import Example
 from graphwright.passes.fitting import Fit, fitted
 from graphwright.passes.rule import Replacement, need
@@ -106,13 +107,17 @@ def normalized(work: Work, node: Node, formula: str, hides: bool = True) -> Valu
     """What an attention gives whose softmax is replaced by a formula, in the heads asked for.
 
     `hides`: hidden keys get the score -inf, however they are hidden, and a row of which all keys
-    are hidden is taken as it is. Refuses an attention that has another normalizer already, or heads
-    that are not there.
+    are hidden is taken as it is. Refuses heads that have another normalizer already, or that are
+    not there.
     """
-    need(not node.bodies, "its softmax is replaced already")
+    heads, had = heads_of(node), node.bodies.get(BODY)
+    chosen, gone = work.places.heads_of(heads), taken(had, heads)
+    need(len(gone) < heads, "its softmax is replaced already")
+    both = sorted(gone & set(chosen))
+    need(not both, f"the softmax of head {', '.join(map(str, both))} is replaced already")
     op = work.at(node.outputs[0], [v for v in node.inputs if v is not None])
-    scores, heads = scores_type(node.inputs, node.attrs), heads_of(node)
-    made = _body(work, _in_heads(formula, work.places.heads_of(heads), heads), scores)
+    made = _body(work, formula, scores_type(node.inputs, node.attrs))
+    made = in_heads(made, had, chosen, heads)
     inputs, attrs = hidden(op, node) if hides else (list(node.inputs), dict(node.attrs))
     return op.call("Attention", *inputs, **attrs, normalizer=made)
 
@@ -125,15 +130,6 @@ def _body(work: Work, formula: str, scores: TensorType) -> Graph:
     for fault in faults(made):
         raise ModelError(f"the formula of {work.name} is none of a normalizer: {fault}")
     return made
-
-
-def _in_heads(formula: str, chosen: Sequence[int], count: int) -> str:
-    """The formula where a head was chosen, and softmax elsewhere."""
-    if len(set(chosen)) == count:
-        return formula
-    *lines, last = [line for line in formula.strip().splitlines() if line.strip()]
-    flags = [[[head in chosen]] for head in range(count)]
-    return "\n".join([*lines, f"Where(bool({flags}), {last.strip()}, Softmax(s))"])
 
 
 def _bounded(relative: float, absolute: float) -> Contract:
@@ -151,6 +147,9 @@ def _limit(before: Graph, relative: float, absolute: float) -> Graph:
     q, k, v, *extras = node.inputs
     size = node_of("Abs", [v], {}).outputs[0]
     weighed = node_of("Attention", [q, k, size, *extras], node.attrs).outputs[0]
+    # Where softmax has no answer, heads that have another normalizer may have one, and keep it.
+    none = node_of("IsNaN", [weighed], {}).outputs[0]
+    weighed = node_of("Where", [none, 0.0, weighed], {}).outputs[0]
     keys = node_of("ReduceSum", [size], {"axes": (-2,), "keepdims": 1}).outputs[0]
     total = node_of("ReduceMax", [keys], {"axes": (-3,), "keepdims": 1}).outputs[0]
     parts = [

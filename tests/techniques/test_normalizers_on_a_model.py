@@ -80,6 +80,25 @@ def test_two_on_different_layers_are_free_in_order(path: Path, tmp_path: Path) -
     assert not all(np.allclose(a, b) for a, b in zip(one, alone, strict=True))
 
 
+def test_two_on_different_heads_are_free_in_order(path: Path, tmp_path: Path) -> None:
+    two = ["log2-softmax:bits=3@heads=0", "binarized-softmax@heads=1"]
+    one, left, counts = run(path, tmp_path, *two)
+    other, _, _ = run(path, tmp_path, *reversed(two))
+    assert counts == [2, 2]
+    assert left == [[], []]
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for alone in two:
+        found, _, _ = run(path, tmp_path, alone)
+        assert not all(np.allclose(a, b) for a, b in zip(one, found, strict=True))
+
+
+def test_two_on_one_head_are_refused_with_the_reason(path: Path, tmp_path: Path) -> None:
+    _, left, counts = run(path, tmp_path, "log2-softmax@heads=1", "stablemax@layers=0")
+    assert counts == [2, 0]
+    assert left == [[], ["the softmax of head 1 is replaced already"]]
+
+
 def test_two_on_one_layer_are_refused_with_the_reason(path: Path, tmp_path: Path) -> None:
     _, left, counts = run(path, tmp_path, "log2-softmax", "stablemax@layers=0")
     assert counts == [2, 0]
