@@ -103,14 +103,9 @@ def untrue(chosen: Sequence[Form], runtime: Runtime) -> dict[str, list[str]]:
 
 
 def is_of_rounding(form: Form, why: str) -> bool:
-    """Whether a complaint is of half precision: a softmax by its parts rounds each of them.
-
-    On a CPU ONNX Runtime computes it in float32, and leaves roundings out where two casts meet.
-    """
+    """Whether a complaint is of half precision: a softmax by its parts rounds each of them."""
     by_parts = form.softmax in ("written", "of_log")
-    casts = form.softmax == "upcast" and "large numbers" in why
-    rounds = by_parts or casts or "padding dead" in why
-    return form.kind == "f16" and rounds and "NaN" not in why
+    return form.kind == "f16" and (by_parts or "padding dead" in why) and "NaN" not in why
 
 
 def unlike(form: Form, target: str, runtime: Runtime) -> list[str]:

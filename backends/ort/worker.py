@@ -43,13 +43,17 @@ def main() -> None:
     from graphwright.backends.ort.timing import interleaved
 
     begun: list[Any] = []
+
+    def begin(packed: Packed) -> None:
+        begun[:] = [session(packed, optimized=True)]
+
     answer_calls(
         {
             "evaluate": evaluate,
             "interleaved": interleaved,
-            "begin": lambda packed: begun.append(session(packed, optimized=True)),
-            "next": lambda feed: run(begun[-1], feed),
-            "end": lambda: begun.clear(),
+            "begin": begin,
+            "next": lambda feed: run(begun[0], feed),
+            "end": begun.clear,
         }
     )
 
