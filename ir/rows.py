@@ -55,7 +55,7 @@ def traits(normalizer: Graph | None) -> Traits:
     return Traits(
         _sweeps(result, shared),
         shared is not None and _rescales(shared),
-        shared is not None,
+        _sums_to_one(result),
         _shift(result, normalizer.inputs[0], {}) != 0,
         _dead(normalizer),
     )
@@ -112,6 +112,18 @@ def _numerator(result: Value) -> Value | Node | None:
     return None
 
 
+def _sums_to_one(result: Value) -> bool:
+    """Whether rows are divided by their sums, or chosen, a whole row at a time, from such rows."""
+    node = result.producer
+    if node is None or node.op != "Where":
+        return _numerator(result) is not None
+    test, *branches = node.inputs
+    shape = test.type.shape if test is not None and isinstance(test.type, TensorType) else None
+    if shape is None or (shape and shape[-1] != 1):
+        return False
+    return all(branch is not None and _sums_to_one(branch) for branch in branches)
+
+
 def _sweeps(result: Value, shared: Value | Node | None) -> int:
     if shared is None:
         return _depth(result, {}) + 1
@@ -150,12 +162,12 @@ def _depth(value: Value, known: dict[Value, int]) -> int:
     return known[value]
 
 
-def _shift(value: Value, s: Value, known: dict[Value, int | None]) -> int | None:
-    """By how much a value grows when 1 is added to all scores: 0, 1, or None for who knows."""
+def _shift(value: Value, s: Value, known: dict[Value, float | None]) -> float | None:
+    """By how much a value grows when 1 is added to all scores; None for who knows."""
     if value is s:
-        return 1
+        return 1.0
     if value.producer is None:
-        return 0
+        return 0.0
     if value not in known:
         node = value.producer
         each = [_shift(v, s, known) for v in node.inputs if v is not None]
@@ -163,23 +175,39 @@ def _shift(value: Value, s: Value, known: dict[Value, int | None]) -> int | None
     return known[value]
 
 
-def _shifted(node: Node, each: list[int | None]) -> int | None:
+def _shifted(node: Node, each: list[float | None]) -> float | None:
     if all(by == 0 for by in each):
-        return 0
+        return 0.0
+    if None in each:
+        return None
+    limits = [scalar(v) for v in node.inputs]
+    # An infinite constant is the same whatever is added to it.
+    finite = [by for by, n in zip(each, limits, strict=True) if n is None or np.isfinite(n)]
     if node.op in ALONG_ROW:
-        return 0 if each == [1] else None
+        return 0.0
     if node.op in ("ReduceMax", "ReduceMin", "ReduceMean", "Max", "Min", "Identity"):
-        return 1 if all(by == 1 for by in each) else None
+        return _same(finite)
     if node.op in COMPARISONS:
-        limits = [scalar(v) for v in node.inputs]
-        unmoved = each == [1, 1] or any(n is not None and not np.isfinite(n) for n in limits)
-        return 0 if unmoved and None not in each else None
-    if node.op in ("Add", "Sub") and None not in each:
-        a, b = (by or 0 for by in each)
-        total = a + b if node.op == "Add" else a - b
-        return total if total in (0, 1) else None
+        return None if _same(finite) is None else 0.0
     if node.op == "Where":
-        return each[1] if each[0] == 0 and each[1] == each[2] else None
+        return _same(finite[1:]) if each[0] == 0 else None
+    return _sum_shifted(node.op, [by or 0.0 for by in each], limits)
+
+
+def _same(each: list[float | None]) -> float | None:
+    return each[0] if len(set(each)) == 1 else None
+
+
+def _sum_shifted(op: str, each: list[float], limits: list[float | None]) -> float | None:
+    """As `_shifted`, of sums and of products with constants."""
+    if op == "Neg":
+        return -each[0]
+    if op in ("Add", "Sub"):
+        return each[0] + each[1] if op == "Add" else each[0] - each[1]
+    if op == "Mul" and limits[0] is not None:
+        return limits[0] * each[1]
+    if op in ("Mul", "Div") and limits[1] is not None:
+        return each[0] * limits[1] if op == "Mul" else each[0] / limits[1]
     return None
 
 

@@ -28,7 +28,15 @@ KNOWN = {
         2, False, False, True, "zero"
     ),
     "a = Relu(Softmax(s) * count - 1.0)\na / ReduceSum(a)": Traits(2, False, True, False, "NaN"),
-    "Softmax(0.5 * s)": Traits(1, True, True, True, "NaN"),  # it does not, but who is to know
+    "Where(ReduceMax(s) > 1.0, Softmax(s), Softmax(2.0 * s))": Traits(2, False, True, True, "NaN"),
+    "Where(s > 1.0, Softmax(s), Softmax(2.0 * s))": Traits(2, False, False, True, "NaN"),
+    "Softmax(0.5 * s)": Traits(1, True, True, False, "NaN"),
+    "Softmax(s * s)": Traits(1, True, True, True, "NaN"),
+    "Softmax(Where(s >= ReduceMax(s) - 2.0, s, -inf))": Traits(2, False, True, False, "NaN"),
+    "Softmax(Where(s >= 1.0, s, -inf))": Traits(1, True, True, True, "NaN"),
+    "x = s / 4.0\nRelu(x - ReduceMax(x) + 1.0)": Traits(2, False, False, False, "NaN"),
+    "x = -2.0 * s\nExp(ReduceMin(x) - x)": Traits(2, False, False, False, "NaN"),
+    "x = 2.0 * s\nExp(x - ReduceMax(s))": Traits(2, False, False, True, "NaN"),
 }
 
 
