@@ -82,6 +82,8 @@ def with_less(graph: Graph, served: Collection[str]) -> tuple[Graph, list[Change
             drop_unread(picked, graph.kept)
             outputs[each.output] = joined
             changes.append(Change(each.past.name, each.output, axis, kept))
+    if not changes:
+        return graph, []
     return (_giving(_around(graph, tuple(inputs.values()), graph.result), outputs), changes)
 
 

@@ -21,6 +21,7 @@ from graphwright.ir import parse
 from graphwright.ir.const import Array
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph
+from graphwright.passes.caches import in_use, with_less
 from graphwright.passes.pipelines import BEFORE_TECHNIQUES
 from graphwright.passes.technique import techniques
 from graphwright.runtime import Runtime
@@ -208,3 +209,11 @@ def test_both_at_once(tmp_path: Path) -> None:
         session = ort.InferenceSession(str(tmp_path / "both.onnx"))
         assert [i.name for i in session.get_inputs()] == ["ids", "past.1.key", "past.1.value"]
         assert [i.shape[1] for i in session.get_inputs()[1:]] == [1, 1]
+
+
+def test_caches_that_are_read_stay_as_they_are(tmp_path: Path) -> None:
+    decoder(tmp_path / "model.onnx")
+    graph = gw.load(tmp_path / "model.onnx")
+    served = in_use(graph)
+    assert served == {f"present.{layer}.{kind}" for layer in (0, 1) for kind in ("key", "value")}
+    assert with_less(graph, served) == (graph, [])
