@@ -8,13 +8,13 @@ nothing of `T`. What a file declares of its outputs proves nothing, as no runtim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from math import gcd
 
 from graphwright.ir.dims import Atom, Dim, Sym, at_least, atoms_in, atoms_of, sym
 from graphwright.ir.errors import ModelError, TooLarge
-from graphwright.ir.graph import Graph
+from graphwright.ir.graph import Node
 from graphwright.ir.lessons import taught
 from graphwright.ir.substitution import substitute
 
@@ -65,12 +65,14 @@ def proofs(readable: Collection[str]) -> Equalities:
     return Equalities(lambda one, other: _proved(one, other, order))
 
 
-def learn(graph: Graph, known: Equalities) -> None:
-    """Note what the nodes of `graph` prove. Those of its bodies prove nothing: they may not run."""
-    for node in graph.reachable():
-        with suppress(TooLarge):  # what is no formula to compute with proves nothing
+def learn(nodes: Iterable[Node], known: Equalities) -> None:
+    """Note what nodes prove that surely run; those of bodies may not."""
+    for node in nodes:
+        try:
             for dims in taught(node):
                 known.join(dims)
+        except TooLarge:  # what is no formula to compute with proves nothing
+            continue
 
 
 def _proved(one: Dim, other: Dim, order: dict[str, int]) -> tuple[Atom, Dim] | None:

@@ -39,7 +39,7 @@ def with_shapes(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> Graph:
                 node.attrs = {**node.attrs, "dims": _attr(node.attrs["dims"], sizes)}
             for value in node.outputs:
                 _fix(value, sizes)
-    retype(fixed)
+    retype(fixed.reachable())
     for part in fixed.parts():
         for node in part.nodes():
             _settle(part, node)

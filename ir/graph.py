@@ -223,22 +223,26 @@ class Graph:
 
     def parts(self) -> Iterator[Graph]:
         """This graph, and every body in it."""
-        yield self
-        for node in self.reachable():
-            for body in node.bodies.values():
-                yield from body.parts()
+        return (part for part, _ in self.walked())
+
+    def walked(self) -> Iterator[Part]:
+        """This graph, and every body in it, each with its nodes, producers first."""
+        nodes = self.reachable()
+        yield self, nodes
+        for node in nodes:
+            if node.bodies:
+                for body in node.bodies.values():
+                    yield from body.walked()
 
     def everything(self) -> Iterator[Node]:
         """Every node here and in bodies, in any order."""
-        for node in self.reachable():
-            yield node
-            for body in node.bodies.values():
-                yield from body.everything()
+        for _, nodes in self.walked():
+            yield from nodes
 
     def walk(self) -> Iterator[tuple[Graph, Node]]:
         """Every node here and in bodies, each with the graph it stands in."""
-        for part in self.parts():
-            yield from ((part, node) for node in part.nodes())
+        for part, nodes in self.walked():
+            yield from ((part, node) for node in ordered(nodes))
 
     def replace(self, old: Value, new: Value, keep: Collection[Node] = ()) -> Change:
         """Make the readers of `old`, but those in `keep`, read `new`; let go of what nothing reads.
@@ -257,6 +261,10 @@ class Graph:
         if not uses:
             drop_unread(new, self.kept)
         return Change(old, new, uses, dropped, name, self.kept)
+
+
+Part: TypeAlias = "tuple[Graph, list[Node]]"
+"""A graph, whole or a body, and its nodes, producers first."""
 
 
 def drop_unread(value: Value, kept: Collection[Node] = ()) -> tuple[Node, ...]:

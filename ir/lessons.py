@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TypeAlias
 
 from graphwright.ir.dims import Dim, Least, Sym, at_least, atoms_in, least, only_atom, product
@@ -86,7 +87,18 @@ def _many(shapes: Sequence[Shape]) -> Iterable[Lesson]:
 
 def _pointwise(node: Node) -> Iterable[Lesson]:
     shapes = known_shapes(node)
+    alike = shapes.count(shapes[0]) == len(shapes) if shapes else True
+    if alike or not any(map(_is_formula, chain(*shapes))):
+        return ()
     return (*_many(shapes), *_reached(shapes))
+
+
+def _is_formula(dim: Dim) -> bool:
+    """Whether a size is more than a number, a name or a product of names."""
+    if isinstance(dim, int):
+        return False
+    ((first, *_), _), *others = dim.terms
+    return bool(others) or not isinstance(first, str)
 
 
 def _reached(shapes: Sequence[Shape]) -> Iterator[Lesson]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TypeGuard
 
 from graphwright.ir.dims import Dim, Sym
 from graphwright.ir.equalities import Equalities, learn, named, proofs
-from graphwright.ir.graph import Attr, Contents, Graph, Node, Value
+from graphwright.ir.graph import Attr, Contents, Graph, Node, Part, Value
 from graphwright.ir.lessons import shape
 from graphwright.ir.ops import infer
 from graphwright.ir.types import OptionalType, SequenceType, TensorType, Type
@@ -22,16 +22,17 @@ def readable_sizes(graph: Graph) -> tuple[str, ...]:
 
 
 @contextmanager
-def one_name_each(graph: Graph) -> Iterator[Equalities]:
+def one_name_each(graph: Graph, parts: Sequence[Part] | None = None) -> Iterator[Equalities]:
     """Within, sizes proved to be equal have one name, that of an input's size where there is one.
 
     The graph's inputs get their declared types back in the end: what is inside speaks of sizes that
-    those have too, and says no less for it.
+    those have too, and says no less for it. `parts` are those of the graph, where somebody has
+    them.
     """
     declared = [(value, value.type, value.contents) for value in graph.inputs]
     known = proofs(readable_sizes(graph))
     _recall(graph, known)
-    unify(graph, known)
+    unify(list(graph.walked()) if parts is None else parts, known)
     try:
         yield known
     finally:
@@ -59,20 +60,20 @@ def _pairs(one: Type, other: Type) -> Iterator[tuple[Dim, Dim]]:
         yield from zip(*shapes, strict=True)
 
 
-def unify(graph: Graph, known: Equalities, aside: Iterable[Node] = ()) -> None:
-    """Learn what the nodes of `graph` prove, and rename all its sizes, bodies included, by it.
+def unify(parts: Sequence[Part], known: Equalities, aside: Iterable[Node] = ()) -> None:
+    """Learn what the nodes of a graph prove, and rename all sizes in its `parts` by it.
 
     `aside` are nodes that may come back into the graph, so that they have to speak of the same.
     """
-    learn(graph, known)
+    learn(parts[0][1], known)
     if not known.meanings:
         return
     rename = _Renaming(known)
-    rename.graph(graph)
+    rename.graphs(parts)
     for node in aside:
         rename.nodes([node])
         for body in node.bodies.values():
-            rename.graph(body)
+            rename.graphs(body.walked())
 
 
 class _Renaming:
@@ -82,11 +83,11 @@ class _Renaming:
         self.known = known
         self.types: dict[Type, Type] = {}
 
-    def graph(self, graph: Graph) -> None:
-        """Rename in a graph and its bodies."""
-        for part in graph.parts():
-            self.values(part.inputs)
-            self.nodes(part.reachable())
+    def graphs(self, parts: Iterable[Part]) -> None:
+        """Rename in graphs, each with its nodes."""
+        for graph, nodes in parts:
+            self.values(graph.inputs)
+            self.nodes(nodes)
 
     def nodes(self, nodes: Iterable[Node]) -> None:
         """Rename in what nodes give, and in the sizes that they are told to compute."""

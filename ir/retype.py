@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from graphwright.ir.dims import is_open
-from graphwright.ir.graph import Graph
+from graphwright.ir.graph import Node
 from graphwright.ir.ops import OPS, contents_made, infer
 from graphwright.ir.types import UNKNOWN, TensorType, Type
 
 
-def retype(graph: Graph) -> int:
-    """Infer the types of all values of the table's operators again; how many are better known now.
+def retype(nodes: Iterable[Node]) -> int:
+    """Infer again what nodes of the table's operators give; how many types are better known now.
 
-    A type only ever becomes more precise: a size that was open becomes one that is known.
+    Producers come first. A type only ever becomes more precise: a size that was open becomes one
+    that is known.
     """
     better = 0
-    for node in graph.reachable():
+    for node in nodes:
         row = OPS.get(node.op)
         if row is None:
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from graphwright.ir.graph import Node, Value
@@ -46,9 +46,32 @@ class Looking(Pattern):
             return
         try:
             for found, leaves in self.look(node):
-                yield {**env, "found": found, **_leaves(leaves)}
+                given = [each for each in leaves if each is not None]
+                yield {**env, "found": found, **_leaves([*given, *_sizes_read(given, node)])}
         except NoMatch as reason:
             yield {**env, "why": str(reason), **_leaves(node.inputs)}
+
+
+SIZED = frozenset({"Reshape", "Expand", "Tile", "Slice"})
+"""Operators whose other inputs are sizes, which an exporter may compute of anything."""
+
+
+def _sizes_read(leaves: Sequence[Value], root: Node) -> Iterator[Value]:
+    """The computed sizes that layout reads between `leaves` and `root`, which are leaves too."""
+    work, seen = [root], set[Node]()
+    while work:
+        node = work.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        for at, value in enumerate(node.operands()):
+            made = None if value is None or value in leaves else value.producer
+            if made is None or value is None or made.op == "Sizes":
+                continue
+            if at and node.op in SIZED:
+                yield value
+            else:
+                work.append(made)
 
 
 def _leaves(values: Iterable[Value | None]) -> Env:

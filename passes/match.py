@@ -17,7 +17,9 @@ class Match:
     """
 
     def __init__(self, root: Value, env: dict[object, Any]) -> None:
-        self.__dict__.update({key: met for key, met in env.items() if isinstance(key, str)})
+        for key, met in env.items():
+            if isinstance(key, str):
+                self.__dict__[key] = met
         self.root, self.env = root, env
         self._nodes: list[Node] | None = None
         self._leaves: list[Value] | None = None

@@ -20,7 +20,10 @@ SUM_OPS = frozenset({"Add", "Sub", "Neg", "Mul"})  # Mul by -1 is a sign
 
 def number(value: Value | None, beside: Value | None = None) -> float | None:
     """The number in a constant of one element that does not raise the rank of what it meets."""
-    if value is None or value.const is None or any(d != 1 for d in value.const.type.shape or ()):
+    if value is None or value.const is None:
+        return None
+    shape = value.const.type.shape or ()
+    if shape.count(1) != len(shape):
         return None
     found = value.const.number()
     if found is None or beside is None:

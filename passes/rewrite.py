@@ -61,13 +61,16 @@ def rewrite(
     budget: Budget,
     banned: Banned | None = None,
     progress: Progress = lambda: None,
+    nodes: list[Node] | None = None,
 ) -> list[Application]:
     """Apply the rules of `group` wherever they fit until none does; what was done, in order.
 
-    A rule is not tried on a value it is `banned` from. Raises NotConverging.
+    A rule is not tried on a value it is `banned` from. `nodes` are those of the graph, producers
+    first, where somebody has them; they are kept up to date. Raises NotConverging.
     """
     with uncollected():
-        run = _Run(graph, group, budget, banned or set(), progress)
+        nodes = graph.reachable() if nodes is None else nodes
+        run = _Run(graph, nodes, group, budget, banned or set(), progress)
         run.until_still()
     return run.done
 
@@ -76,13 +79,19 @@ class _Run:
     """One call of `rewrite`."""
 
     def __init__(
-        self, graph: Graph, group: Group, budget: Budget, banned: Banned, progress: Progress
+        self,
+        graph: Graph,
+        nodes: list[Node],
+        group: Group,
+        budget: Budget,
+        banned: Banned,
+        progress: Progress,
     ) -> None:
         self.graph, self.group, self.budget, self.banned = graph, group, budget, banned
-        self.progress = progress
+        self.progress, self.nodes = progress, nodes
         budget.made.clear()  # constants that rules share lie in one graph
-        self.kept = frozenset(graph.kept)
         self.done: list[Application] = []
+        self.gone: set[Node] = set()  # what nothing reads any more
         self.by_anchor: dict[str, list[Tried]] = {}
         self.sweeps = [r for r in group.rules if isinstance(r, Sweep)]
         for rule in (r for r in group.rules if isinstance(r, Rule)):
@@ -99,7 +108,7 @@ class _Run:
 
     def until_still(self) -> None:
         """Apply rules until none fits, then sweep; again, if the sweeps have changed anything."""
-        nodes = self._tried(self.graph.reachable())
+        nodes = self._tried(self.nodes)
         if not self.group.producers_first:
             nodes.reverse()
         self.limit = 1000 + 20 * len(nodes)
@@ -110,33 +119,58 @@ class _Run:
                 self._sweep(each)
             if len(self.done) == before:
                 return
+            self.nodes[:] = self.graph.reachable()  # a sweep may put anything anywhere
+            self.gone.difference_update(self.nodes)
             swept = len(self.done)
             nodes = self._settle(self._next(nodes, before))
             if len(self.done) == swept:  # a sweep leaves nothing to itself
                 return
 
     def _settle(self, nodes: list[Node]) -> list[Node]:
+        first = len(self.done)
         while nodes:
             before = len(self.done)
             nodes = self._round(nodes)
             if len(self.done) == before:
                 break
             nodes = self._next(nodes, before)
+        self._bring_up_to_date(first)
         return nodes
+
+    def _bring_up_to_date(self, before: int) -> None:
+        """Have `self.nodes` be those that stand after the rewrites from `before` on.
+
+        What was made stands before what it replaces: after what both read, before who reads them.
+        """
+        made: dict[Node | None, list[Node]] = {}
+        for application in self.done[before:]:
+            made.setdefault(application.change.old.producer, []).extend(application.made)
+        if not made:
+            return
+        found: list[Node] = []
+        for node in self.nodes:
+            waiting = [node]
+            while waiting:
+                if waiting[-1] in made:
+                    waiting += reversed(made.pop(waiting[-1]))
+                elif (last := waiting.pop()) not in self.gone:
+                    found.append(last)
+        self.nodes[:] = found
 
     def _round(self, nodes: list[Node]) -> list[Node]:
         """Visit each node once; those that are left, and what was made where it was made."""
         following: list[Node] = []
+        done, gone = self.done, self.gone
         for node in nodes:
-            if not self._is_read(node):
+            if node in gone:
                 continue
-            before = len(self.done)
+            before = len(done)
             self._visit(node)
-            if len(self.done) > before:
-                for application in self.done[before:]:
+            if len(done) > before:
+                for application in done[before:]:
                     made = self._tried(application.made)
                     following += made if self.group.producers_first else reversed(made)
-                if not self._is_read(node):
+                if node in gone:
                     continue
             following.append(node)
         return following
@@ -170,9 +204,6 @@ class _Run:
             return list(nodes)
         return [n for n in nodes if n.op in self.by_anchor]
 
-    def _is_read(self, node: Node) -> bool:
-        return node.is_read() or node in self.kept
-
     def _visit(self, node: Node) -> None:
         memo: Memo = {}
         for rule, options in self.by_anchor.get(node.op, self.by_any):
@@ -181,9 +212,9 @@ class _Run:
                 for value in option.climb(node, memo):
                     if value.uses:
                         found.setdefault(value, []).append(option)
-            for root in reversed(found):  # the farthest first
+            for root in reversed(found) if found else ():  # the farthest first
                 if self._try(rule, root, found[root]):
-                    if not self._is_read(node):
+                    if node in self.gone:
                         return
                     memo = {}
                     break
@@ -222,6 +253,7 @@ class _Run:
         change = self.graph.replace(old, new)
         done = Application(rule.name, rule.contract, change, leaves, matched, made, reads)
         self.done.append(done)
+        self.gone.update(change.dropped)
         self.progress()
         if len(self.done) > self.limit:
             last = ", ".join(dict.fromkeys(a.rule for a in self.done[-8:]))

@@ -153,7 +153,7 @@ class Rule:
         need(new is not root, "it would be replaced by itself")
         if not root.type.admits(new.type):
             raise NoMatch(f"it would turn {root.type} into {new.type}")
-        if len(builder.made) > 1:
+        if builder.made != [new.producer]:
             builder.discard(new)
         return new
 

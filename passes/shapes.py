@@ -38,8 +38,10 @@ def reshape(op: Builder, x: Value, shape: Shape | None) -> Value:
         return x
     names = frozenset().union(*(needed(d) for d in shape if isinstance(d, Sym)))
     readable = names <= op.budget.sizes
-    numbers = numbers_of(have, shape)
-    if numbers is not None and (sum(isinstance(d, Sym) for d in shape) < 2 or not readable):
+    one_open = sum(isinstance(d, Sym) for d in shape) < 2 and 0 not in shape
+    rest = [-1 if isinstance(d, Sym) else d for d in shape]
+    numbers = rest if one_open else numbers_of(have, shape)
+    if numbers is not None and (one_open or not readable):
         reshaped = op.Reshape(x, constant(numbers, "i64"))
         if shape_of(reshaped) == shape:
             return reshaped

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import graphwright as gw
 from graphwright import cli
+from graphwright.ir.graph import Header
+from graphwright.runtime import Runtime
 from graphwright.surveying import Attentions
 
 SIGNATURE = "q: f32[B, S, 64], k: f32[B, T, 64], v: f32[B, T, 64], m: f32[B, 1, 1, T]"
@@ -122,3 +125,40 @@ def test_a_softmax_without_its_maximum_is_seen_and_left() -> None:
     done = gw.optimize(gw.parse(f"def model({SIGNATURE}):\n    {lines}"))
     assert done.report.ok
     assert "Exp" in gw.show(done.graph)
+
+
+@pytest.mark.parametrize("target", ["onnx", "ort"])
+def test_a_mask_that_may_be_repeated_along_the_keys(target: str) -> None:
+    given = "q: f32[B, 4, S, 8], k: f32[B, 4, T, 8], v: f32[B, 4, T, 8], m: bool[B, 1, 1, K]"
+    scores = "q @ Transpose(k, perm=(0, 1, 3, 2))"
+    before = gw.parse(
+        f"def model({given}):\n    low = Where(m, f32(0.0), f32(-1e9))\n"
+        f"    return Softmax({scores} + low, axis=-1) @ v"
+    )
+    before.header = Header(8, {"": 17})
+    (row,) = gw.attentions(before).found
+    assert (row.mask, row.left) == ("additive", None)
+    done = gw.optimize(before, target=target)
+    assert any(r.rule == "raise-attention" for r in done.report.rewrites)
+    runtime, rng = Runtime(isolated=False), np.random.default_rng(0)
+    for width in (1, 7):
+        feed = {n: rng.standard_normal((2, 4, 7, 8)).astype(np.float32) for n in "qkv"}
+        feed["m"] = rng.random((2, 1, 1, width)) < 0.5
+        want, got = (runtime.evaluate(graph, [feed])[0][0] for graph in (before, done.graph))
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)
+
+
+def test_sizes_that_are_not_folded_are_no_part_of_it() -> None:
+    lines = SPLIT.replace(
+        "qh = Transpose(Reshape(q, i64([0, 0, 4, 16]))",
+        """shape = Shape(Tanh(q))
+    start = Slice(shape, i64([0]), i64([2]), i64([0]))
+    qh = Transpose(Reshape(q, Concat(start, i64([4, 16]), axis=0))""",
+    )
+    graph = gw.parse(
+        f"def model({SIGNATURE}):{lines}\n    o = Softmax(qh @ kt, axis=-1) @ vh{JOIN}"
+    )
+    graph.header = Header(8, {"": 17})
+    done = gw.optimize(graph, skip=["fold-sizes"])
+    assert done.report.ok
+    assert any(r.rule == "raise-attention" for r in done.report.rewrites)

@@ -69,6 +69,7 @@ CASES = {
     ),
 }
 RAISED = {
+    "scores that are rounded on the way", "weights that are rounded on the way",
     "scale 1.3", "a mask of -2 that is added", "a mask of -inf",
     "a mask of -inf with a guard", "two masks of the lowest number, both added", "large scores",
     "a sliding window that longer inputs cross", "masks that hide some keys twice",

@@ -73,7 +73,7 @@ def known_of(shape: str, dim: Dim) -> Dim:
     """What a size is where a tensor of sizes P and P + S meets one of `shape`."""
     graph = gw.parse(f"def model(x: f32[P, P+S], y: f32[{shape}]):\n    return x + y")
     known = proofs(("P", "S"))
-    learn(graph, known)
+    learn(graph.reachable(), known)
     return known.resolve(dim)
 
 
@@ -91,7 +91,7 @@ def halved(given: str, target: str) -> bool:
     """Whether a Reshape proves that S is even."""
     graph = gw.parse(f"def model(x: f32[{given}]):\n    return Reshape(x, {target}, allowzero=0)")
     known = proofs(("S", "T"))
-    learn(graph, known)
+    learn(graph.reachable(), known)
     return known.resolve(S) == 2 * (S // 2) == known.resolve(known.resolve(S))
 
 

@@ -29,7 +29,7 @@ def resolved(text: str, dim: Dim) -> Dim:
     """What a size is, by what the operators of a graph prove."""
     graph = gw.parse(text)
     known = proofs(readable_sizes(graph))
-    learn(graph, known)
+    learn(graph.reachable(), known)
     return known.resolve(dim)
 
 

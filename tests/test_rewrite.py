@@ -284,6 +284,18 @@ def test_any_number_of_rewrites_can_be_undone(graph: Graph, count: int) -> None:
     assert not list(problems(graph))
 
 
+@settings(max_examples=60, deadline=None)
+@given(programs())
+def test_the_nodes_that_stand_are_known_without_looking(graph: Graph) -> None:
+    nodes = graph.reachable()
+    for group in DEFAULT:
+        rewrite(graph, group, budget(graph), nodes=nodes)
+        assert sorted(map(id, nodes)) == sorted(map(id, graph.reachable()))
+        rank = {node: i for i, node in enumerate(nodes)}
+        read = [(v.producer, n) for n in nodes for v in n.operands() if v is not None]
+        assert all(rank[maker] < rank[reader] for maker, reader in read if maker is not None)
+
+
 def test_any_node_may_be_any_output() -> None:
     graph = graph_of("a, b = Split(x, split=(4, 4), axis=1); a + b")
     rule = made("move-second", any_node("Split", of=x), _second, may_share=True)

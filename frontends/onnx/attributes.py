@@ -23,7 +23,7 @@ def read_attributes(proto: onnx.NodeProto, reader: Reader) -> tuple[dict[str, At
     """The attributes of a node, and whether there are bodies besides."""
     found: dict[str, Attr] = {}
     bodied = False
-    given = proto.attribute
+    given = proto.attribute[:]  # a list is faster to go through
     for attr in given:
         kind, name = attr.type, attr.name
         if type(name) is not str:

@@ -37,7 +37,7 @@ def normal(
     form = FORMS.get(op)
     if form is None:
         return (op if not attrs else f"{op}@{opset}"), inputs, attrs
-    if any(isinstance(a, UNREAD) for a in attrs.values()):
+    if attrs and any(isinstance(a, UNREAD) for a in attrs.values()):
         return f"{op}@{opset}", inputs, attrs
     found = form(opset, inputs, attrs, outputs)
     return (f"{op}@{opset}", inputs, attrs) if found is None else (op, *found)
@@ -51,8 +51,10 @@ def _defaults(**given: Any) -> Form:
 
 
 def _optional(*names: str) -> Form:
+    known = frozenset(names)
+
     def form(opset: int, inputs: Inputs, attrs: Attrs, outputs: int) -> tuple[Inputs, Attrs] | None:
-        return (inputs, attrs) if attrs.keys() <= set(names) else None
+        return (inputs, attrs) if attrs.keys() <= known else None
 
     return form
 

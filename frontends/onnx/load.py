@@ -21,6 +21,7 @@ from graphwright.ir.const import FileSlice
 from graphwright.ir.errors import ModelError
 from graphwright.ir.garbage import uncollected
 from graphwright.ir.graph import Graph, Header
+from graphwright.ir.provenance import PREFIX
 
 OLDEST = 7
 
@@ -46,12 +47,15 @@ def load(
         model.ParseFromString(data)
     except DecodeError:
         raise ModelError(f"{path}: not an ONNX model, or damaged") from None
+    told = PREFIX.encode() in data
+    del data
     with uncollected():
         try:
             if inline and model.functions:
                 inline_functions(model)
             fix_shapes(model, shapes or {})
-            return from_proto(model, Folder(path.parent, path), weights, freeze=freeze)
+            folder = Folder(path.parent, path)
+            return from_proto(model, folder, weights, freeze=freeze, told=told)
         except ModelError as error:
             raise ModelError(f"{path}: {' '.join(str(error).split())}") from None
         except (TypeError, AttributeError, UnicodeDecodeError):
@@ -66,10 +70,12 @@ def from_proto(
     weights: dict[int, FileSlice] | None = None,
     *,
     freeze: bool = False,
+    told: bool = True,
 ) -> Graph:
     """The graph of a model in memory; `folder` is where its external data lies.
 
-    Data that lies elsewhere and is no weight of a graph is put into `model`. Raises ModelError.
+    Data that lies elsewhere and is no weight of a graph is put into `model`. `told`: some nodes may
+    say where they are from. Raises ModelError.
     """
     folder = folder or Folder(Path())
     opsets = _opsets(model.opset_import)
@@ -86,7 +92,8 @@ def from_proto(
         for tensor in tensors_in(part):
             take_in(tensor, folder)
     promises = frozenset(d.dim_param for i in model.graph.input for d in dims_of(i))
-    reader = Reader(folder, opsets, weights or {}, promises=promises, plain=plain_names(model))
+    plain = plain_names(model)
+    reader = Reader(folder, opsets, weights or {}, promises=promises, plain=plain, told=told)
     graph, _ = read_graph(model.graph, reader)
     graph.header = Header(model.ir_version, opsets, model)
     for proto in model.functions:

@@ -75,7 +75,11 @@ class NodeReader:
         if domain in STANDARD:
             limits = arity(op, self.opset)
             if limits is not None:
-                _check_arity(proto, self.opset, limits, len(inputs), len(names))
+                least, most, least_outputs, most_outputs = limits
+                if not (
+                    least <= len(inputs) <= most and least_outputs <= len(names) <= most_outputs
+                ):
+                    raise ModelError(_misfit(proto, self.opset, len(inputs), len(names)))
             op, inputs, attrs = normal(op, self.opset, inputs, attrs, len(names))
         else:
             op = f"{domain}::{op}" + (f":{proto.overload}" if proto.overload else "")
@@ -83,7 +87,8 @@ class NodeReader:
         name = proto.name
         if type(name) is not str:
             raise ModelError(NOT_TEXT)
-        origin = _origin(proto, name or (names[0] if names else op))
+        origin = _said(proto) if self.reader.told else None
+        origin = origin or Origin((name or (names[0] if names else op),))
         place = float(len(self.nodes))
         read = (op, tuple(inputs), attrs, outputs, captures, bodies, origin, name, place, proto)
         self.nodes.append(Node(*read))
@@ -144,7 +149,7 @@ class NodeReader:
     def _constant(self, proto: onnx.NodeProto) -> bool:
         """Make a Constant a value, and no node; False where a function's attribute is its value."""
         try:
-            (attr,), (name,) = proto.attribute, proto.output
+            (attr,), (name,) = proto.attribute[:], proto.output[:]
         except ValueError:
             raise ModelError(
                 f"the Constant '{label(proto)}' does not have one attribute and one output"
@@ -158,16 +163,11 @@ class NodeReader:
         return True
 
 
-def _check_arity(
-    proto: onnx.NodeProto, opset: int, limits: Arity, inputs: int, outputs: int
-) -> None:
-    """Raise ModelError where an operator has fewer or more inputs or outputs than it can have."""
-    least, most, least_outputs, most_outputs = limits
-    if not least <= inputs <= most or not least_outputs <= outputs <= most_outputs:
-        raise ModelError(
-            f"the node '{label(proto)}' has {inputs} inputs and {outputs} outputs, "
-            f"which {proto.op_type} cannot have in opset {opset}"
-        )
+def _misfit(proto: onnx.NodeProto, opset: int, inputs: int, outputs: int) -> str:
+    return (
+        f"the node '{label(proto)}' has {inputs} inputs and {outputs} outputs, "
+        f"which {proto.op_type} cannot have in opset {opset}"
+    )
 
 
 @cache
@@ -212,9 +212,6 @@ def _is_settled(said: Type, has_row: bool) -> bool:
     return has_row or all(isinstance(d, int) for d in said.shape)
 
 
-def _origin(proto: onnx.NodeProto, name: str) -> Origin:
-    if proto.metadata_props:
-        found = origin_in({p.key: p.value for p in proto.metadata_props})
-        if found is not None:
-            return found
-    return Origin((name,))
+def _said(proto: onnx.NodeProto) -> Origin | None:
+    """The origin that a node says that it has."""
+    return origin_in({p.key: p.value for p in proto.metadata_props})

@@ -23,7 +23,7 @@ class Reader:
 
     `refers`: it is a function, whose attributes may refer to those of the node that calls it.
     `promises` are the names that the model's inputs give to sizes, `plain` those that are no
-    formula.
+    formula. `told`: nodes may say where they are from.
     """
 
     folder: Folder
@@ -32,6 +32,7 @@ class Reader:
     refers: bool = False
     promises: frozenset[str] = frozenset()
     plain: frozenset[str] = frozenset()
+    told: bool = True
     fresh: Iterator[int] = field(default_factory=count)
 
     @property

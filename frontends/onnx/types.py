@@ -50,7 +50,7 @@ def type_of(proto: onnx.TypeProto, namer: Namer) -> Type:
 
 def tensor_type(proto: onnx.TensorProto) -> TensorType:
     """The type of a tensor. Raises ModelError for one that ONNX does not know."""
-    dtype, dims = DTYPES.get(proto.data_type), tuple(proto.dims)
+    dtype, dims = DTYPES.get(proto.data_type), tuple(proto.dims[:])
     if dtype is None or (dims and min(dims) < 0):
         raise ModelError(f"the weight '{proto.name}' has no type or shape that ONNX knows")
     return _shared(dtype, dims)

@@ -20,6 +20,7 @@ from graphwright.ir.wire import framed
 
 GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9
 TRAINING, QUANTIZATION = 20, 14  # where a model speaks of weights that no node may read
+WEIGHTS = frozenset({INITIALIZER, QUANTIZATION})
 LARGE = 1 << 12
 Field: TypeAlias = tuple[int, int, int, int]  # number, start of the tag, start of the content, end
 
@@ -54,12 +55,10 @@ def _without_weights(data: memoryview, path: Path) -> tuple[bytes, dict[int, Fil
     _, tag, start, end = graphs[0]
     if any(f[0] == TRAINING for f in whole):
         return bytes(data), {}
-    stamp, index = stamp_of(path), 0
-    for number, at, inner, stop in fields(data, start, end):
+    stamp = stamp_of(path)
+    for index, (number, at, inner, stop) in enumerate(fields(data, start, end, WEIGHTS)):
         if number == QUANTIZATION:
             return bytes(data), {}
-        if number != INITIALIZER:
-            continue
         cut = _raw_data(data, inner, stop) if stop - inner > LARGE else None
         if cut is not None:
             raw_tag, raw_start, raw_end = cut
@@ -68,7 +67,6 @@ def _without_weights(data: memoryview, path: Path) -> tuple[bytes, dict[int, Fil
             length = sum(map(len, body))
             pieces += [data[max(kept, start) : at], framed(INITIALIZER, length), *body]
             kept = stop
-        index += 1
     if not weights:
         return bytes(data), {}
     pieces.append(data[kept:end])
@@ -81,8 +79,13 @@ def _raw_data(data: memoryview, start: int, end: int) -> tuple[int, int, int] | 
     return found[0][1:] if len(found) == 1 and found[0][3] - found[0][2] > LARGE else None
 
 
-def fields(data: memoryview, at: int, end: int) -> Iterator[Field]:
-    """The fields of the message in `data[at:end]`; ValueError or IndexError where it is damaged."""
+def fields(
+    data: memoryview, at: int, end: int, wanted: frozenset[int] | None = None
+) -> Iterator[Field]:
+    """The fields of the message in `data[at:end]`, or those of them that are `wanted`.
+
+    Raises ValueError or IndexError where the message is damaged.
+    """
     while at < end:
         tag = at
         number = data[at]
@@ -107,7 +110,8 @@ def fields(data: memoryview, at: int, end: int) -> Iterator[Field]:
             raise ValueError(f"a field of kind {kind} at byte {tag}")
         if at > end or not number:
             raise ValueError(f"a field at byte {tag} is longer than what holds it")
-        yield number, tag, start, at
+        if wanted is None or number in wanted:
+            yield number, tag, start, at
 
 
 def _long_varint(data: memoryview, at: int, first: int) -> tuple[int, int]:

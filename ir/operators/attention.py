@@ -61,10 +61,13 @@ def _attention_numpy(
     filler: float = -inf,
     guard: int = 0,
     precision: str = "",
+    late: int = 0,
     normalizer: Callable[[Array], Array] | None = None,
 ) -> Array:
     heads = q.shape[-3]
-    s = (q * q.dtype.type(scale)) @ np.swapaxes(_repeated(k, heads), -1, -2)
+    by = q.dtype.type(scale)
+    s = (q if late else q * by) @ np.swapaxes(_repeated(k, heads), -1, -2)
+    s = s * by if late else s
     wide = s.dtype if s.dtype == np.float64 or not precision else NUMPY[precision]
     s = s if bias is not None and bias.dtype == s.dtype else s.astype(wide)
     s = cap * np.tanh(s / cap) if cap else s
@@ -102,6 +105,7 @@ def written_out(
     filler: float = -inf,
     guard: int = 0,
     precision: str = "",
+    late: int = 0,
     depth: float = 0.0,
     normalizer: Graph | Normalize | None = None,
     reshape: Reshape | None = None,
@@ -115,12 +119,16 @@ def written_out(
     where heads are not known.
     """
     heads, shared = _shape(q)[-3], _shape(k)[-3]
-    if scale / (cap or 1.0) != 1.0:
-        q = make("Mul", q, scale / (cap or 1.0))
+    if scale != 1.0 and not late:
+        q = make("Mul", q, scale)
     deal = partial(_heads, reshape or partial(_reshaped, make))
     rank = len(_shape(q))
     keys = make("Transpose", k, perm=(*range(rank - 2), rank - 1, rank - 2))
     s = make("MatMul", deal(q, shared), keys)
+    if scale != 1.0 and late:
+        s = make("Mul", s, scale)
+    if cap and not precision:
+        s = make("Div", s, cap)
     if bias is not None or mask is not None or sink is not None or normalizer is not None:
         s = deal(s, heads)
     s = _scores(make, s, bias, cap, precision)
@@ -167,7 +175,7 @@ def _scores(make: Make, s: Value, bias: Value | None, cap: float, precision: str
     if precision and not late:
         s = make("Cast", s, to=precision)
     if cap:
-        s = make("Mul", make("Tanh", s), cap)
+        s = make("Mul", make("Tanh", make("Div", s, cap) if precision else s), cap)
     if bias is not None:
         s = make("Add", s, bias)
     return make("Cast", s, to=precision) if precision and late else s

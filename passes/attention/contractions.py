@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import cache
 
 from graphwright.ir.graph import Node, Value
 from graphwright.passes.attention.factors import Factor, Unprovable, View, new_axis, size
@@ -38,7 +39,12 @@ def _ranks(node: Node) -> tuple[int, int]:
 
 
 def _matmul(node: Node) -> Contraction | None:
-    a, b = _ranks(node)
+    return _product(*_ranks(node))
+
+
+@cache
+def _product(a: int, b: int) -> Contraction | None:
+    """A matrix product of tensors of these ranks."""
     if a < 2 or b < 2:
         return None
     batch = tuple(range(max(a, b) - 2))

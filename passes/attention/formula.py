@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TypeAlias
 
+from graphwright.ir.dims import Dim
 from graphwright.ir.graph import Value
 from graphwright.ir.ops import scalar
 from graphwright.ir.types import FLOATS, WIDTHS
@@ -24,12 +25,13 @@ SHIFTED = "the greatest score of each row is taken off before what depends on th
 class Term:
     """A tensor that meets the scores, laid along their axes, and the scalar that multiplies it.
 
-    `view` is None where it is not proved how it lies.
+    Where it is not proved whether it is repeated along an axis, `wide` is the shape it is to get.
     """
 
     value: Value
-    view: View | None
+    view: View
     factor: float = 1.0
+    wide: tuple[Dim, ...] | None = None
 
 
 @dataclass
@@ -91,17 +93,13 @@ def _beside(step: ScoreStep, operand: int) -> Term:
     """Another operand of a step, along the axes of what the step gives."""
     value = step.node.inputs[operand]
     assert value is not None
-    try:
-        view = broadcast_view(step.view, shape(step.node.outputs[0]), shape(value))
-    except Unprovable:
-        view = None
-    return Term(value, view)
-
-
-def _placed(term: Term) -> View:
-    need(term.view is not None, "how what meets its scores lies along them is not proved")
-    assert term.view is not None
-    return term.view
+    have, whole = shape(value), shape(step.node.outputs[0])
+    # An axis is that of the result or is repeated along it, since they broadcast.
+    wide = tuple(
+        h if h == 1 else w for h, w in zip(have, whole[len(whole) - len(have) :], strict=True)
+    )
+    view = broadcast_view(step.view, whole, wide)
+    return Term(value, view, wide=None if wide == have else wide)
 
 
 def _multiplied(found: Formula, site: Site, step: ScoreStep) -> None:
@@ -113,14 +111,14 @@ def _multiplied(found: Formula, site: Site, step: ScoreStep) -> None:
             raise Unprovable("what its capped scores are multiplied by is known only at run time")
         found.factors.append((other, divides))
         need(not late, "its scores are scaled by a tensor late")
-        need(not all_leaves(_placed(other)) & set(site.key), "its scale is another for each key")
+        need(not all_leaves(other.view) & set(site.key), "its scale is another for each key")
         return
     need(number or not divides, "its scores are divided by 0")
     by = 1 / number if divides else number
     found.scale *= by
     found.cap *= by
     found.filler *= by
-    found.biases = [Term(b.value, b.view, b.factor * by) for b in found.biases]
+    found.biases = [replace(b, factor=b.factor * by) for b in found.biases]
     need(not found.sink and found.floor is None, "its scores are scaled after a sink or a limit")
     need(number > 0 or not late, "its scores are multiplied by what is not positive")
 
@@ -144,8 +142,7 @@ def _added(found: Formula, site: Site, step: ScoreStep) -> None:
         found.shifted = True
         return
     before, sign = list(found.biases), -1.0 if step.node.op == "Sub" else 1.0
-    found.biases.append(Term(other.value, other.view, sign))
-    _placed(other)
+    found.biases.append(replace(other, factor=sign))
     need(not found.sink, "something is added beside a sink")
     need(not found.masks or found.filler == -inf, "something is added to what was hidden")
     need(found.floor is None, "something is added after a limit")
@@ -158,7 +155,7 @@ def _added(found: Formula, site: Site, step: ScoreStep) -> None:
 def _is_shift(other: Term, site: Site, step: ScoreStep) -> bool:
     """Whether the greatest score of each row is taken off, which softmax does not see."""
     maximum = other.value.producer
-    if maximum is None or maximum.op != "ReduceMax" or other.view is None:
+    if maximum is None or maximum.op != "ReduceMax" or other.wide:
         return False
     beside = all_leaves(step.view) - all_leaves(site.q.laid) - all_leaves(site.k.laid)
     row = {*site.key, *beside}
@@ -174,7 +171,6 @@ def _hidden(found: Formula, site: Site, step: ScoreStep) -> None:
     hidden_before, found.filler = found.filler if found.masks else None, float(filler)
     mask = _beside(step, 0)
     found.masks.append((mask, step.operand == 1))
-    _placed(mask)
     need(number is not None, "what hides scores is no number")
     need(not found.sink and found.floor is None, "its scores are masked after a sink or a limit")
     need(not found.shifted or buries(filler, dtype_of(step.node.outputs[0])), SHIFTED)
@@ -253,7 +249,8 @@ def _rounded(site: Site) -> None:
 
 
 def precision_of(site: Site) -> str:
-    """The type that the normalizer works in, where that is not the type of the scores."""
-    first, second = dtype_of(site.scores.outputs[0]), dtype_of(site.weighing.scores)
-    need(first in FLOATS and second in FLOATS, "its scores are no floats")
-    return "" if first == second == dtype_of(site.values.outputs[0]) else second
+    """The type that the normalizer is given scores in, where not all is of that type."""
+    given, weights = dtype_of(site.weighing.scores), dtype_of(site.weighing.weights)
+    kinds = {given, weights, dtype_of(site.scores.outputs[0]), dtype_of(site.values.outputs[0])}
+    need(kinds <= FLOATS, "its scores are no floats")
+    return given if len(kinds) > 1 else ""

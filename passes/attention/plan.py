@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import frexp
 
 from graphwright.ir.graph import Node, Value
 from graphwright.passes.attention.bodies import Weighing, may_weigh, of_softmax, weighings
@@ -24,7 +25,10 @@ LOOK = 16
 
 @dataclass(frozen=True)
 class Plan:
-    """A site with what it reads, brought back to where that comes from."""
+    """A site with what it reads, brought back to where that comes from.
+
+    `late` says that the product is scaled, where rounding would tell it from scaled queries.
+    """
 
     site: Site
     roles: Roles
@@ -34,6 +38,7 @@ class Plan:
     k: Laid
     v: Laid
     batch: list[list[Factor]]
+    late: bool
 
     def operands(self) -> Iterator[Value]:
         """All that the operator will be made of."""
@@ -53,14 +58,21 @@ def plan(site: Site) -> Plan:
     for head in found.heads:
         there = all(head in all_leaves(laid.view) for laid in (k, v))
         need(there, "keys and values have different heads")
-    views = [q.view, k.view, v.view, *(term.view or [] for term in read.terms)]
+    views = [q.view, k.view, v.view, *(term.view for term in read.terms)]
     batch = _grouped(found.batch, views)
-    return Plan(site, found, read, precision_of(site), q, k, v, batch)
+    late = _is_exact(q.scale * k.scale) and not _is_exact(read.scale)
+    return Plan(site, found, read, precision_of(site), q, k, v, batch, late)
+
+
+def _is_exact(scale: float) -> bool:
+    """Whether a product with the number rounds nothing, as with a power of 2."""
+    return frexp(abs(scale))[0] in (0.0, 0.5)
 
 
 def _to_sources(found: Formula) -> None:
     def back(term: Term) -> Term:
-        assert term.view is not None, "or it would be left"
+        if term.wide is not None:
+            return term
         laid = nearest_source(term.value, term.view)
         return Term(laid.value, laid.view, term.factor)
 

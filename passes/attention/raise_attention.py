@@ -18,7 +18,7 @@ from graphwright.passes.attention.plan import CONTRACTIONS, Plan, has_weights, p
 from graphwright.passes.attention.roles import count
 from graphwright.passes.looking import Looking
 from graphwright.passes.rule import Builder, Example, Match, NoMatch, Tolerance, need, rule
-from graphwright.passes.shapes import dtype_of
+from graphwright.passes.shapes import dtype_of, expand
 
 GIVEN = "q: f32[B, 4, S, 8], k: f32[B, 4, T, 8], v: f32[B, 4, T, 6]"
 PLAIN = "cap=0.0, filler=f32(-inf), guard=0, precision=''"
@@ -83,6 +83,8 @@ def raise_attention(m: Match, op: Builder) -> Value:
         "guard": int(found.guard),
         "precision": plan.precision,
     }
+    if plan.late:
+        attrs["late"] = 1
     body = {} if plan.site.weighing.is_softmax else {BODY: _body(plan, operands, attrs)}
     y = op.Attention(*operands, **attrs, **body)
     for term in found.weights:
@@ -119,12 +121,12 @@ def _extras(op: Builder, plan: Plan, rows: Sequence[Iterable[Factor]]) -> list[V
 
 def _laid(op: Builder, term: Term, axes: Sequence[Iterable[Factor]]) -> Value:
     known = {factor for axis in axes for factor in axis}
-    assert term.view is not None, "or it would be left"
     need(all_leaves(term.view) <= known, "what meets its scores has an axis of its own")
     number = scalar(term.value)
     if number is not None:
         return constant(np.full((1,) * len(axes), number * term.factor), dtype_of(term.value))
-    value = op.Mul(term.value, term.factor) if term.factor != 1 else term.value
+    value = expand(op, term.value, term.wide) if term.wide else term.value
+    value = op.Mul(value, term.factor) if term.factor != 1 else value
     return arranged(op, value, term.view, axes)
 
 

@@ -30,16 +30,31 @@ def merge_equal(graph: Graph) -> Iterator[Replacement]:
     Whichever way operands that commute stand, and axes are counted. Operators of chance and of
     foreign domains are left alone, and those with bodies.
     """
+    alone: dict[object, Node | None] = {}
     seen: dict[object, Node] = {}
     for node in graph.reachable():
-        if node.bodies or len(node.outputs) != 1 or not node.outputs[0].uses or not is_pure(node):
+        if len(node.outputs) != 1 or not node.outputs[0].uses or node.bodies or not is_pure(node):
             continue
+        roughly = node.op, _data(node)
+        other = alone.setdefault(roughly, node)
+        if other is node:
+            continue  # nothing before it reads the same data, so nothing is equal to it
+        if other is not None:
+            alone[roughly], seen[_key(other)] = None, other
         key = _key(node)
         first = seen.setdefault(key, node)
         if not first.outputs[0].uses:  # an earlier merge left nobody to read it
             seen[key] = node
         elif first is not node and node.outputs[0].type == first.outputs[0].type:
             yield Replacement(node.outputs[0], first.outputs[0])
+
+
+def _data(node: Node) -> Value | None:
+    """One of the values that are no constants, whichever way operands that commute stand."""
+    varying = [value for value in node.inputs if value is not None and value.const is None]
+    if len(varying) > 1 and _swaps(node.op):
+        return min(varying, key=id)
+    return varying[0] if varying else None
 
 
 def _key(node: Node) -> object:

@@ -38,8 +38,8 @@ PLAIN = "filler=-inf, guard=0, precision=''"
         f"Attention(q, k, v, m, scale=1.0, cap=30.0, {PLAIN})",
         """
         kt = Transpose(k, perm=(0, 1, 3, 2))
-        q2 = Reshape(q * 0.03333333333333333, Sizes(dims=(B, 2, 2*S, 8)))
-        s = Reshape(q2 @ kt, Sizes(dims=(B, 4, S, T)))
+        q2 = Reshape(q, Sizes(dims=(B, 2, 2*S, 8)))
+        s = Reshape((q2 @ kt) / 30.0, Sizes(dims=(B, 4, S, T)))
         p = Softmax(Tanh(s) * 30.0 + m, axis=-1)
         y = Reshape(p, Sizes(dims=(B, 2, 2*S, T))) @ v
         Reshape(y, Sizes(dims=(B, 4, S, 6)))""",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,9 @@ from graphwright.ir.errors import ModelError
 from graphwright.ir.garbage import uncollected
 from graphwright.ir.graph import Graph
 from graphwright.lowering import check_lowering, compiled, is_module
-from graphwright.passes.caches import alike, in_use, with_less
+from graphwright.passes.caches import Change, alike, in_use, with_less
 from graphwright.passes.pipelines import BARE, SIMPLIFY
+from graphwright.passes.rewrite import Group
 from graphwright.passes.rule import Budget
 from graphwright.report import Report, count_operators, summarize
 from graphwright.runtime import Runtime
@@ -34,9 +36,10 @@ from graphwright.verification.drift import begins, drift
 from graphwright.verification.fragments import check_fragments
 from graphwright.verification.verify import Verification
 from graphwright.verification.verify import verify as verify_graphs
-from graphwright.weights import too_large, weight_files
+from graphwright.weights import refuse_to_lose, too_large, weight_files
 
 if TYPE_CHECKING:
+    from graphwright.applying import Applied
     from graphwright.passes.rewrite import Group
     from graphwright.tuning import Measured
 
@@ -78,6 +81,7 @@ def save(graph: Graph, path: str | os.PathLike[str], *, opset: int | None = None
     have to be numbers. `opset` asks for a newer one than the model's own. Raises ModelError, also
     where that would write over a file that weights of `graph` lie in, and OSError.
     """
+    refuse_to_lose(Path(path), weight_files(graph))
     if is_module(path):
         from graphwright.backends.mlir import save as save_module
 
@@ -85,10 +89,6 @@ def save(graph: Graph, path: str | os.PathLike[str], *, opset: int | None = None
             raise ModelError("an MLIR module has no opset")
         save_module(graph, path)
         return
-    out, held = os.path.realpath(path), weight_files(graph)
-    for each in (out, f"{out}.data"):
-        if Path(each) in held:
-            raise ModelError(f"{each} holds weights of the graph; choose another place to write to")
     save_onnx(graph, Path(path), opset)
 
 
@@ -155,20 +155,31 @@ def rewritten(
             graph.header = replace(graph.header, calls=False)
         budget = budget_for(graph, runtime)
         check = _checker(runtime) if verify else None
-        done = run_groups(graph, chosen.first, budget, check, progress)
+        measured: list[Measured] = []
+
+        def after() -> Iterator[Group]:
+            yield from chosen.then
+            if tune:
+                measured.extend(_tuned(before, graph, chosen.lowering, runtime, data, progress))
+            slower = [each.rule for each in measured if not each.kept]
+            yield from without(slower, chosen.lowering)
+
         calibration = Calibration(graph, runtime, data, progress)
-        numbers, served = (numbered(graph), in_use(graph)) if chosen.asked else ({}, set())
-        applied = [
-            apply_step(step, calibration, budget, check, done, numbers) for step in chosen.asked
-        ]
-        graph, changes = with_less(graph, served)
-        tidied = SIMPLIFY[:1] if chosen.asked else ()
-        done += run_groups(graph, (*tidied, *chosen.then), budget, check, progress)
-        measured = _tuned(before, graph, chosen.lowering, runtime, data, progress) if tune else ()
-        slower = [each.rule for each in measured if not each.kept]
-        done += run_groups(graph, without(slower, chosen.lowering), budget, check, progress)
+        applied: list[Applied | None] = []
+        changes: Sequence[Change] = ()
+        if chosen.asked:
+            done = run_groups(graph, chosen.first, budget, check, progress)
+            numbers, served = numbered(graph), in_use(graph)
+            applied = [
+                apply_step(step, calibration, budget, check, done, numbers) for step in chosen.asked
+            ]
+            graph, changes = with_less(graph, served)
+            done += run_groups(graph, chain(SIMPLIFY[:1], after()), budget, check, progress)
+        else:
+            done = run_groups(graph, chain(chosen.first, after()), budget, check, progress)
         kept, left_out = summarize(done)
-        report = Report(counted, count_operators(graph), kept, left_out, measured=measured)
+        counts = counted, count_operators(graph)
+        report = Report(*counts, kept, left_out, measured=tuple(measured))
         report.applied = [each for each in applied if each is not None]
         report.notes += [*_notes(before), *calibration.notes, *map(str, changes)]
         for each in left_out:

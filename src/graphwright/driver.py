@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphwright.ir.cut import cut
 from graphwright.ir.dims import Dim, atoms_of, sym
-from graphwright.ir.equalities import Equalities
-from graphwright.ir.graph import Graph, Node, Value
+from graphwright.ir.graph import Graph, Node, Part, Value
 from graphwright.ir.ops import contents_of
 from graphwright.ir.renaming import one_name_each, readable_sizes, unify
 from graphwright.ir.retype import is_sharper, retype
@@ -39,53 +38,41 @@ class Log:
 
 def run_groups(
     graph: Graph,
-    groups: Sequence[Group],
+    groups: Iterable[Group],
     budget: Budget,
     check: Check | None,
     progress: Progress = lambda _: None,
 ) -> Log:
     """Apply `groups` in order to `graph` and its bodies, each rewrite judged before it stays.
 
-    Without `check` every rewrite stays.
+    The next group is asked for when those before it have run. Without `check` every rewrite stays.
     """
-    log = Log()
-    with one_name_each(graph) as known:
-        _run_groups(graph, groups, budget, check, progress, log, known)
-    return log
-
-
-def _run_groups(
-    graph: Graph,
-    groups: Sequence[Group],
-    budget: Budget,
-    check: Check | None,
-    progress: Progress,
-    log: Log,
-    known: Equalities,
-) -> None:
-    parts = list(graph.parts())
+    log, parts = Log(), list(graph.walked())
 
     def judge(done: Sequence[Application]) -> Sequence[Verdict | None]:
         return check([fragment(a, graph) for a in done]) if check and done else [None] * len(done)
 
-    for group in groups:
-        for part in parts if budget.opset >= group.since else ():
-            # What was folded may tell more of the types that follow, and so let more rules fit.
-            while _run_group(part, group, budget, judge, log, progress) and retype(part):
-                unify(graph, known, aside=(n for a, _ in log.kept for n in a.change.dropped))
-                if group.once:
-                    break
+    with one_name_each(graph, parts) as known:
+        for group in groups:
+            for part in parts if budget.opset >= group.since else ():
+                # What was folded may tell more of the types that follow, and let more rules fit.
+                while _run_group(part, group, budget, judge, log, progress) and retype(part[1]):
+                    unify(parts, known, aside=(n for a, _ in log.kept for n in a.change.dropped))
+                    if group.once:
+                        break
+    return log
 
 
 def _run_group(
-    graph: Graph, group: Group, budget: Budget, judge: Judge, log: Log, progress: Progress
+    part: Part, group: Group, budget: Budget, judge: Judge, log: Log, progress: Progress
 ) -> bool:
     """Apply one group to one graph; whether rewrites were kept after which more may be known."""
+    graph, nodes = part
     banned: Banned = {(a.rule, a.change.old) for a, _ in log.left_out}
     before = len(log.kept)
     while True:
         progress(f"{group.name}: rewriting")
-        done = rewrite(graph, group, budget, banned)
+        done = rewrite(graph, group, budget, banned, nodes=nodes)
         progress(f"{group.name}: checking {len(done)} rewrites")
         judged = list(zip(done, judge(done), strict=True))
         bad = [i for i, (_, verdict) in enumerate(judged) if verdict is not None and not verdict.ok]
@@ -96,6 +83,7 @@ def _run_group(
         if not bad:
             return any(_tells_more(a) for a, _ in log.kept[before:])
         undo(done[bad[0] :])
+        nodes[:] = graph.reachable()
         for application, verdict in (judged[i] for i in bad):
             assert verdict is not None
             banned.add((application.rule, application.change.old))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from graphwright.backends.onnx.expand import expansion, is_later
+from graphwright.backends.onnx.expand import LATER, expansion
 from graphwright.backends.onnx.header import Model, model_of
 from graphwright.backends.onnx.shape_lists import is_computed
 from graphwright.driver import Log
@@ -113,25 +113,30 @@ def count_operators(graph: Graph) -> dict[str, int]:
     plain: Counter[str] = Counter()
     for op, count in found.items():
         plain[op.rpartition("::")[2].partition("@")[0]] += count
-    return dict(sorted(plain.items()))
+    return {op: count for op, count in sorted(plain.items()) if count}
 
 
 def _count(graph: Graph, found: Counter[str], model: Model) -> None:
-    for node in graph.reachable():
-        if node.op == "Linear":
-            found.update(_linear(node))
-        elif is_later(node, model.opset) and not model.has_functions:
-            found.update(_in_place(node))
-        elif node.op != "Sizes":
-            found[node.op] += 1
-        elif is_computed(node):
-            found["Shape"] += 1
-        for body in node.bodies.values() if node.op != "Attention" else ():  # part of the operator
-            _count(body, found, model)
+    nodes = graph.reachable()
+    found.update([node.op for node in nodes])
+    others = {op for op in found if op in ("Sizes", "Linear") or LATER.get(op, 0) > model.opset}
+    for node in nodes:
+        if node.op in others:
+            found.subtract([node.op])
+            found.update(_written_as(node, model))
+        if node.bodies and node.op != "Attention":  # whose body is part of the operator
+            for body in node.bodies.values():
+                _count(body, found, model)
 
 
-def _in_place(node: Node) -> list[str]:
-    """The operators that a node is written in where the file has neither its own nor functions."""
+def _written_as(node: Node, model: Model) -> list[str]:
+    """The operators that a node is written in, if it is not one that files have."""
+    if node.op == "Sizes":
+        return ["Shape"] if is_computed(node) else []
+    if node.op == "Linear":
+        return _linear(node)
+    if model.has_functions:
+        return [node.op]
     _, result = expansion(node)
     return [part.op for part in reachable([return_node([result], [""])])[:-1]]
 

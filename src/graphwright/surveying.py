@@ -220,8 +220,7 @@ def _pattern(
     seen: Any = np.bool_(True)
     for mask in masks:
         array = _computed(mask.value, graph, feed)
-        view = mask.view
-        first = None if array is None or view is None else _first(array, view, roles)
+        first = None if array is None else _first(array, mask.view, roles)
         if first is None:
             return None, None
         seen = seen & (first if first.dtype == bool else first > HIDDEN)

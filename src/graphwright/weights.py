@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from graphwright.ir.const import FileSlice
+from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph
 
 
 def weights(graph: Graph) -> set[FileSlice]:
     """Where the constants of a graph lie that lie in files."""
-    consts = [v.const for node in graph.everything() for v in node.inputs if v is not None]
-    consts += [v.const for v in graph.outputs if v is not None]
-    consts += graph.defaults.values()
+    nodes = [node for _, part in graph.walked() for node in part]
+    read = [v.const for node in nodes for v in node.inputs if v is not None]
+    consts = {*read, *(v.const for v in graph.outputs if v is not None), *graph.defaults.values()}
     return {const.where for const in consts if const is not None and const.where is not None}
 
 
 def weight_files(graph: Graph) -> set[Path]:
     """The files, links followed, that constants of a graph lie in."""
     return {Path(os.path.realpath(path)) for path in {w.path for w in weights(graph)}}
+
+
+def refuse_to_lose(out: Path, read: Iterable[Path]) -> None:
+    """Raise ModelError where writing a model to `out` would write over what was `read`."""
+    real = os.path.realpath(out)
+    for path in (Path(real), Path(f"{real}.data")):
+        if path.exists() and any(each.exists() and path.samefile(each) for each in read):
+            raise ModelError(
+                f"{path} is read here, for weights or data; choose another place to write to"
+            )
 
 
 def too_large(graph: Graph) -> str:

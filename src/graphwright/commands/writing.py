@@ -54,7 +54,7 @@ def rewrite_file(asked: Request, rewrite: Rewrite) -> int:
     Raises ModelError and OSError for what is bad, before all the work where that can be told.
     """
     from graphwright import api, summary
-    from graphwright.weights import weight_files
+    from graphwright.weights import refuse_to_lose, weight_files
 
     model, opset = asked.model, asked.opset
     if model.is_dir():
@@ -69,7 +69,7 @@ def rewrite_file(asked: Request, rewrite: Rewrite) -> int:
     given = options.data(asked.data)
     shapes = options.shapes(asked.shape)
     before = api.load(model, inline=True, freeze=asked.freeze, shapes=shapes)
-    _refuse_to_lose(out, weight_files(before) | {asked.data or model})
+    refuse_to_lose(out, weight_files(before) | {asked.data or model})
     if opset is not None:
         if is_module(out):
             raise ModelError("--opset: an MLIR module has no opset")
@@ -103,13 +103,6 @@ def _say(asked: Request, result: Result, before: Graph) -> None:
             summary.show(report, asked.verbose, result.log)
     for line in summary.warnings(report):
         click.echo(f"{asked.name}: {line}", err=True)
-
-
-def _refuse_to_lose(out: Path, read: set[Path]) -> None:
-    """Never write over what was read: the model's weights, or the data."""
-    for path in (out, Path(f"{out}.data")):
-        if any(path.exists() and each.exists() and path.samefile(each) for each in read):
-            raise ModelError(f"{path} is read here; choose another place to write to")
 
 
 def _refuse(model: Path, out: Path) -> None:
