@@ -71,8 +71,8 @@ class Places:
     layers: tuple[int, ...] | None = None
     heads: tuple[int, ...] | None = None
 
-    def holds(self, layer: int) -> bool:
-        """Whether a layer was asked for."""
+    def holds(self, layer: int | None) -> bool:
+        """Whether a layer was asked for; what is part of none is, where all are."""
         return self.layers is None or layer in self.layers
 
     def heads_of(self, count: int) -> tuple[int, ...]:

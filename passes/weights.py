@@ -54,9 +54,13 @@ class Weight(NamedTuple):
         """The product with another weight, laid out as `data`; what a mask hides stays 0."""
         if self.value.const is None:
             data = np.where(self.data == 0, 0, data)
+        return self._with(work, lambda op: self.holding(data))
+
+    def holding(self, data: Array) -> Value:
+        """A constant of the same type and name, laid out as `data`."""
         array = np.moveaxis(data, -2, self.along).astype(NUMPY[dtype_of(self.value)])
         const = from_array(np.ascontiguousarray(array))
-        return self._with(work, lambda op: Value(const.type, const=const, name=self.value.name))
+        return Value(const.type, const=const, name=self.value.name)
 
     def _with(self, work: Work, weight: Callable[[Builder], Value]) -> Replacement:
         _, _, *rest = self.node.inputs
@@ -75,7 +79,7 @@ def weights(graph: Graph, work: Work) -> Iterator[Weight]:
     for node in graph.nodes():
         if node.op in PRODUCTS and len(node.inputs) > 1:
             layer = found.get(node)
-            if work.places.layers is None or (layer is not None and work.places.holds(layer)):
+            if work.places.holds(layer):
                 with work.trying(node):
                     yield _weight(node)
 

@@ -60,6 +60,8 @@ def _read(data: Mapping[str, Any] | Array, graph: Graph, batch: int) -> Iterator
     wanted = [v for v in graph.inputs if v not in graph.defaults]
     arrays = {v: _typed(v, array) for v, array in _named(data, wanted).items()}
     extra = {array.ndim - _rank(v) for v, array in arrays.items() if array.ndim or _rank(v)}
+    if not extra <= {0, 1}:
+        _check_shapes(arrays, whole=False)
     if len(extra) > 1:
         raise ModelError("in some of the data each sample is a batch, and in some it is not")
     whole = extra == {1}
