@@ -101,9 +101,15 @@ class Work:
     numbers: Mapping[Node, int] | None = None
 
     def layers(self, graph: Graph) -> Iterator[tuple[int, Node]]:
-        """The attentions that were asked for, with their numbers."""
-        known = self.layers_of(graph)
-        found = [(known[n], n) for n in graph.nodes() if n.op == "Attention" and n in known]
+        """The attentions that were asked for, with their numbers; those that are gone are noted."""
+        known, nodes = self.layers_of(graph), graph.nodes()
+        found = [(known[n], n) for n in nodes if n.op == "Attention" and n in known]
+        gone = {i: n for n, i in known.items() if n.op == "Attention" and not n.is_read()}
+        here = any(node in known for node in nodes)  # a normalizer is a graph too
+        for i in sorted(gone.keys() - {i for i, _ in found}) if here else ():
+            if self.places.holds(i):
+                why = "another technique has written it out, or taken it away"
+                self.left.append((gone[i], why))
         return ((i, node) for i, node in found if self.places.holds(i))
 
     def layers_of(self, graph: Graph) -> Mapping[Node, int]:

@@ -85,6 +85,7 @@ def apply_step(
     if isinstance(step, Group):
         _run(graph, step, budget, check, log, numbers, progress)
         return None
+    _check_layers(step, numbers)
     work = step.work(budget, calibration.observe, numbers)
     done = _run(graph, step.group(work), budget, check, log, numbers, progress)
     made = {node for application, _ in done.kept for node in application.made}
@@ -101,6 +102,16 @@ def apply_step(
         len(done.kept),
         left,
     )
+
+
+def _check_layers(step: Asked, numbers: Mapping[Node, int]) -> None:
+    """Raise ModelError where a layer was asked for that the model lacks."""
+    count = len({i for node, i in numbers.items() if node.op == "Attention"})
+    absent = [str(i) for i in step.places.layers or () if i >= count]
+    if absent:
+        has = f"{count} attention{'s' * (count > 1)}, numbered from 0" if count else "no attention"
+        where = f"layer{'s' * (len(absent) > 1)} {', '.join(absent)}"
+        raise ModelError(f"{step.technique.name} was asked for in {where}, and the model has {has}")
 
 
 def _run(

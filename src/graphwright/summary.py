@@ -120,6 +120,8 @@ def _applied(report: Report) -> Iterator[Text]:
         named = f"{each.technique} ({knobs})" if knobs else each.technique
         bound = f"; {each.bound}" if each.bound else ""
         yield Text(f"{named}: {each.count} place{'s' if each.count != 1 else ''}{bound}")
+        if not each.count and not each.left:
+            yield Text("  nothing in the model is of its kind", "yellow")
         reasons: dict[str, list[str]] = {}
         for where, why in each.left:
             reasons.setdefault(why, []).append(some(where))

@@ -17,7 +17,7 @@ from graphwright.ir.clone import clone
 from graphwright.ir.const import Array, from_array
 from graphwright.ir.graph import Graph, Header
 from graphwright.ir.types import TensorType
-from graphwright.passes.pipelines import DEFAULT, SIMPLIFY, TIDY
+from graphwright.passes.pipelines import RAISE, SIMPLIFY, TIDY
 from graphwright.passes.rewrite import Group
 from graphwright.passes.rule import Budget
 from graphwright.passes.technique import Places, Work, techniques
@@ -72,7 +72,7 @@ def raised(layers: int) -> Graph:
     graph = from_proto(encoder(layers))
     with Runtime(isolated=False) as runtime:
         budget = Budget(runtime.compute, sizes=input_sizes(graph), opset=17)
-        run_groups(graph, DEFAULT, budget, None)
+        run_groups(graph, RAISE, budget, None)
     return graph
 
 

@@ -29,9 +29,7 @@ FORMS = {
 }
 
 
-def model(
-    form: str = "n @ w + c", dtype: str = "f64", more: str = "", weight: Array = W
-) -> Graph:
+def model(form: str = "n @ w + c", dtype: str = "f64", more: str = "", weight: Array = W) -> Graph:
     kind = np.float64 if dtype == "f64" else np.float32
     held = {"g": GAMMA, "b": BETA, "w": weight, "c": C}
     lines = [
