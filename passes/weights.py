@@ -73,18 +73,24 @@ class Weight(NamedTuple):
 
 def weights(graph: Graph, work: Work) -> Iterator[Weight]:
     """The products with constants in the layers that were asked for; what is none is noted."""
-    if work.places.heads is not None:
-        raise ModelError(f"{work.name} takes whole matrices: leave @heads out")
+    need_whole(work)
     found = work.layers_of(graph)
     for node in graph.nodes():
         if node.op in PRODUCTS and len(node.inputs) > 1:
             layer = found.get(node)
             if work.places.holds(layer):
                 with work.trying(node):
-                    yield _weight(node)
+                    yield weight_of(node)
 
 
-def _weight(node: Node) -> Weight:
+def need_whole(work: Work) -> None:
+    """Raise ModelError where heads were asked for, of what has none."""
+    if work.places.heads is not None:
+        raise ModelError(f"{work.name} takes whole matrices: leave @heads out")
+
+
+def weight_of(node: Node) -> Weight:
+    """The weight of a product. Refuses where it is no constant matrix."""
     value = node.inputs[1]
     assert value is not None
     need(dtype_of(value) in FLOATS, "its weight is of integers")

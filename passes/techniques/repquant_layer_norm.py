@@ -24,7 +24,14 @@ from graphwright.passes.normalizer import REPORTED
 from graphwright.passes.rule import Builder, Example, Tolerance, need
 from graphwright.passes.shapes import dtype_of, shape_of
 from graphwright.passes.technique import Replacement, Tap, Work, technique
-from graphwright.passes.weights import Weight, computed, weights
+from graphwright.passes.weights import (
+    PRODUCTS,
+    Weight,
+    computed,
+    is_constant,
+    need_whole,
+    weight_of,
+)
 
 LN = "LayerNormalization(x, f32([1, 2]), f32([3, 4]), axis=-1, epsilon=1e-5, stash_type=1)"
 
@@ -55,6 +62,7 @@ def repquant_layer_norm(
     by=layer does so without r and t, to compare with. A norm that others read too stays for them.
     Source: section 3.2, equations for the reparameterized norm and the next layer.
     """
+    need_whole(work)
     found = dict(_norms(graph, work))
     for node, low, high in _observed(work, found):
         even = _even(low, high, by)
@@ -84,20 +92,22 @@ def _even(low: Array, high: Array, by: str) -> Even:
 
 def _norms(graph: Graph, work: Work) -> Iterator[tuple[Node, list[Weight]]]:
     """The norms with the products that read them, in the layers asked for."""
-    read: dict[Node, list[Weight]] = {}
-    for weight in weights(graph, work):
-        node = weight.x.producer
-        if node is not None and _is_plain(weight.node):
-            read.setdefault(node, []).append(weight)
     layers = work.layers_of(graph)
     for node in graph.nodes():
         if node.op == "LayerNormalization" and work.places.holds(layers.get(node)):
             with work.trying(node):
-                need(node in read, "no product with a weight reads it")
                 known = [v.const for v in node.inputs[1:] if v is not None]
                 need(all(known), "its scale or its bias is no constant")
                 need(len(shape_of(node.inputs[1]) or ()) == 1, "it is over more than one axis")
-                yield node, read[node]
+                found = list(_read_by(node))
+                need(found, "no product with a weight reads it")
+                yield node, found
+
+
+def _read_by(norm: Node) -> Iterator[Weight]:
+    for node, index in norm.outputs[0].uses:
+        if node.op in PRODUCTS and index == 0 and len(node.inputs) > 1 and _is_plain(node):
+            yield weight_of(node)
 
 
 def _is_plain(product: Node) -> bool:
@@ -105,7 +115,8 @@ def _is_plain(product: Node) -> bool:
     w, *bias = product.inputs[1:]
     one = all(product.attrs.get(name, 1) == 1 for name in ("alpha", "beta"))
     vectors = all(v is None or (v.const and len(shape_of(v) or ()) == 1) for v in bias)
-    return one and vectors and len(shape_of(w) or ()) == 2
+    matrix = w is not None and len(shape_of(w) or ()) == 2 and is_constant(w)
+    return one and vectors and matrix
 
 
 def _observed(work: Work, found: Collection[Node]) -> Iterator[tuple[Node, Array, Array]]:

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphwright.applying import apply_step, numbered, promised
+from graphwright.applying import apply_all, promised
 from graphwright.backends.onnx import save as save_onnx
 from graphwright.backends.onnx import to_proto
 from graphwright.calibration import Calibration
@@ -165,14 +165,13 @@ def rewritten(
             yield from without(slower, chosen.lowering)
 
         calibration = Calibration(graph, runtime, data, progress)
-        applied: list[Applied | None] = []
+        applied: list[Applied] = []
+        unseen: list[str] = []
         changes: Sequence[Change] = ()
         if chosen.asked:
             done = run_groups(graph, chosen.first, budget, check, progress)
-            numbers, served = numbered(graph), in_use(graph)
-            applied = [
-                apply_step(step, calibration, budget, check, done, numbers) for step in chosen.asked
-            ]
+            served = in_use(graph)
+            applied, unseen = apply_all(chosen.asked, calibration, budget, check, done)
             graph, changes = with_less(graph, served)
             done += run_groups(graph, chain(SIMPLIFY[:1], after()), budget, check, progress)
         else:
@@ -180,8 +179,8 @@ def rewritten(
         kept, left_out = summarize(done)
         counts = counted, count_operators(graph)
         report = Report(*counts, kept, left_out, measured=tuple(measured))
-        report.applied = [each for each in applied if each is not None]
-        report.notes += [*_notes(before), *calibration.notes, *map(str, changes)]
+        report.applied = applied
+        report.notes += [*_notes(before), *calibration.notes, *unseen, *map(str, changes)]
         for each in left_out:
             log.warning("%s was left out at %s: %s", each.rule, ", ".join(each.where), each.why)
         why_not = too_large(before) if verify else ""

@@ -28,6 +28,7 @@ from graphwright.passes.technique import (
     techniques,
 )
 from graphwright.requests import Knob, Request, nearest, read_request
+from graphwright.surveying import attentions
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,22 @@ class Applied:
     left: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
 
 
-def numbered(graph: Graph) -> dict[Node, int]:
-    """The layers of a graph's nodes, and of those in its bodies, before anything is applied."""
-    return {node: i for part in graph.parts() for node, i in layers_of(part).items()}
+def apply_all(
+    asked: Sequence[Step],
+    calibration: Calibration,
+    budget: Budget,
+    check: Check | None,
+    log: Log,
+) -> tuple[list[Applied], list[str]]:
+    """Apply what was asked for, in order: what each technique did, and what none could see."""
+    graph = calibration.graph
+    numbers = {node: i for part in graph.parts() for node, i in layers_of(part).items()}
+    done = [_apply(step, calibration, budget, check, log, numbers) for step in asked]
+    applied = [each for each in done if each is not None]
+    return applied, _out_of_reach(graph, budget, applied)
 
 
-def apply_step(
+def _apply(
     step: Step,
     calibration: Calibration,
     budget: Budget,
@@ -102,6 +113,20 @@ def apply_step(
         len(done.kept),
         left,
     )
+
+
+def _out_of_reach(graph: Graph, budget: Budget, applied: Sequence[Applied]) -> list[str]:
+    """Which attentions no technique can see, where one found nothing, and why."""
+    if all(each.count or each.left for each in applied):
+        return []
+    reasons: dict[str, list[str]] = {}
+    for row in attentions(graph, budget).found:
+        if row.left is not None:
+            reasons.setdefault(row.left, []).append(row.path)
+    return [
+        f"no technique sees the attention at {', '.join(where)}, which stays as it was: {why}"
+        for why, where in reasons.items()
+    ]
 
 
 def _check_layers(step: Asked, numbers: Mapping[Node, int]) -> None:

@@ -16,6 +16,7 @@ from graphwright.frontends.onnx import from_proto
 from graphwright.ir.const import Array
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph
+from graphwright.ir.ops import return_node
 from graphwright.passes.technique import Technique, techniques
 from graphwright.requests import read_request
 from graphwright.verification.feeds import Feed, make_feeds
@@ -128,3 +129,14 @@ def test_doubly_stochastic_weights_under_a_window_stay_in_it() -> None:
 def test_a_layer_that_is_not_there_is_said() -> None:
     with pytest.raises(ModelError, match="in layer 7, and the model has 2 attentions, numbered"):
         run("log2-softmax@layers=1,7")
+
+
+def test_an_attention_that_stays_as_it_was_is_said() -> None:
+    """Its scores are an output too, so it cannot be one operator, and no technique sees it."""
+    graph = from_proto(encoder(1))
+    softmax = next(node for node in graph.nodes() if node.op == "Softmax")
+    graph.result = return_node((*graph.outputs, softmax.inputs[0]), ("hidden", "logits", "scores"))
+    report = gw.optimize(graph, apply=["log2-softmax"], verify=False).report
+    assert report.applied[0].count == 0
+    (note,) = report.notes
+    assert note.startswith("no technique sees the attention at weights, which stays as it was: ")
