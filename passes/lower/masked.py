@@ -91,11 +91,9 @@ def _are_positions(node: Node) -> bool:
 def _is_position(value: Value | None) -> bool:
     for _ in range(8):
         node = None if value is None else value.producer
-        if node is None:
-            return False
-        if node.op == "Range":
-            return True
-        value = node.inputs[0]
+        if node is None or node.op == "Range":
+            return node is not None
+        value = next(iter(node.inputs), None)
     return False
 
 

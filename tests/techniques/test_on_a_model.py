@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -33,3 +34,13 @@ def test_it_gives_a_file_that_runs(name: str, tmp_path: Path) -> None:
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     for found in session.run(None, DATA):
         assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("name", ["sliding-window", "dynamic-mask", "doubly-stochastic"])
+@pytest.mark.parametrize("how", [{"target": "ort"}, {"functions": True}], ids=str)
+def test_it_is_the_same_on_every_target(name: str, how: dict[str, Any]) -> None:
+    graph = from_proto(encoder(1))
+    plain, other = (gw.optimize(graph, apply=[name], data=DATA, **each) for each in ({}, how))
+    assert plain.report.ok
+    assert other.report.ok
+    assert gw.verify(plain.graph, other.graph, DATA).ok
