@@ -19,8 +19,8 @@ from graphwright.passes.fitting import Fit
 from graphwright.passes.knobs import within
 from graphwright.passes.normalizer import normalizer, plain_attention
 
-LEAST, MOST = 1e-9, 1e30  # of a row's sum: a part of 1e-29 of it is told, and none overflows
-MIDDLE = 24.0  # above phi, of the greatest score of a row: half way between their logarithms
+LEAST = 1e-4  # of a row's sum: in float32 a part of 1e-34 of it is told
+MIDDLE = 40.0  # above phi, of the greatest score of a row: half way to where exp overflows
 
 
 def _astray(phi: float, scores: Array) -> Array:
@@ -35,14 +35,14 @@ def _astray(phi: float, scores: Array) -> Array:
         def normalizer(s: f32[B, 2, S, T]):
             e = Exp(s - 0.0)
             total = ReduceSum(e, axes=(-1,), keepdims=1)
-            near = And(Greater(total, f32(1e-09)), Less(total, f32(1e+30)))
+            near = And(Greater(total, f32(0.0001)), Less(total, f32(inf)))
             return Where(near, e / total, Softmax(s, axis=-1))"""
     ),
     contract=Tolerance(),
     fit=Fit("phi", tuple(float(phi) for phi in range(-200, 201, 4)), _astray),
 )
 def unified_max_softmax(*, phi: float = 0.0) -> str:
-    """w = e^(s - phi) / sum e^(s - phi), by softmax where the sum is not from 1e-9 to 1e30
+    """w = e^(s - phi) / sum e^(s - phi), by softmax where the sum is under 1e-4 or infinite
 
     phi is -10000 to 10000, or data, which takes for each head the number from -200 to 200 that
     leaves the greatest scores of rows in the middle of the range. No row waits for its greatest
@@ -52,5 +52,5 @@ def unified_max_softmax(*, phi: float = 0.0) -> str:
     return f"""
         e = Exp(s - {phi})
         total = ReduceSum(e)
-        near = And(total > {LEAST}, total < {MOST})
+        near = And(total > {LEAST}, total < inf)
         Where(near, e / total, Softmax(s))"""
