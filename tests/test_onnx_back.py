@@ -274,3 +274,10 @@ def test_a_saved_model_is_no_larger_than_what_it_was_made_of(tmp_path: Path) -> 
     out = tmp_path / "out.onnx"
     save(load(path), out)
     assert out.stat().st_size <= path.stat().st_size
+
+
+def test_every_part_of_a_split_has_a_name() -> None:
+    x = Value(TensorType("f32", (B, 3)), name="x")
+    parts = apply("Split", x, axis=1, split=(1, 2), count=2).outputs
+    ((found,),) = evaluate(pack(graph_of(parts[1], x)), [{"x": X}])  # it crashed without
+    assert found.tolist() == [[2.0, 3.0]]

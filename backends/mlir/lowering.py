@@ -18,7 +18,7 @@ TO_LINALG = (
     "torch-backend-to-linalg-on-tensors-backend-pipeline",
 )
 
-EXPANDED = {"Attention", "MeanVarianceNormalization", "RotaryEmbedding"}
+EXPANDED = {"Attention", "MeanVarianceNormalization"}
 """What torch-mlir lowers once it is written out as ONNX's text defines it."""
 
 TO_LLVM = (

@@ -103,7 +103,8 @@ def _assign_own(nodes: list[Node], scope: Scope) -> list[tuple[Value, str]]:
             if value in names:
                 given = True
             elif not name:
-                if value.uses:
+                # A part of a Split that has no name makes ONNX Runtime crash, read or not.
+                if value.uses or node.op == "Split":
                     unnamed.append((value, node.op))
                     given = True
             else:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from graphwright import mlir_modules
 from graphwright.applying import apply_all, promised
 from graphwright.backends.onnx import save as save_onnx
 from graphwright.backends.onnx import to_proto
@@ -22,7 +23,6 @@ from graphwright.ir.clone import clone
 from graphwright.ir.errors import ModelError
 from graphwright.ir.garbage import uncollected
 from graphwright.ir.graph import Graph
-from graphwright.lowering import check_lowering, compiled, is_module
 from graphwright.passes.caches import Change, alike, in_use, with_less
 from graphwright.passes.pipelines import BARE, SIMPLIFY
 from graphwright.passes.rewrite import Group
@@ -58,19 +58,24 @@ class Result:
 
 
 def load(
-    path: str | os.PathLike[str],
+    path: Any,
     *,
     inline: bool = False,
     freeze: bool = False,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    program: Any = None,
 ) -> Graph:
     """The graph in an ONNX file; its weights stay in the file until somebody looks at them.
 
+    A module of torch-mlir, or the path of a `.mlir` file of its torch dialect, gives a graph too;
+    `program` is the exported program that it was made from, whose tensors stand for its literals.
     `inline` puts the bodies of model-local functions where they are called, `freeze` makes
     constants of initializers that are also inputs, `shapes` fixes the shapes of inputs. Raises
     ModelError when the file is no valid model or the shapes do not fit, and OSError when it cannot
     be read.
     """
+    if mlir_modules.is_module(path):
+        return mlir_modules.load_module(path, program, shapes)
     return onnx_front.load(Path(path), inline=inline, freeze=freeze, shapes=shapes)
 
 
@@ -82,14 +87,8 @@ def save(graph: Graph, path: str | os.PathLike[str], *, opset: int | None = None
     where that would write over a file that weights of `graph` lie in, and OSError.
     """
     refuse_to_lose(Path(path), weight_files(graph))
-    if is_module(path):
-        from graphwright.backends.mlir import save as save_module
-
-        if opset is not None:
-            raise ModelError("an MLIR module has no opset")
-        save_module(graph, path)
-        return
-    save_onnx(graph, Path(path), opset)
+    write = mlir_modules.save_module if mlir_modules.is_module(path) else save_onnx
+    write(graph, Path(path), opset)
 
 
 def check_opset(graph: Graph, opset: int) -> None:
@@ -124,7 +123,7 @@ def optimize(
     if functions:
         chosen = replace(chosen, lowering=with_calls(chosen.lowering, before, target))
     if target == "mlir":
-        check_lowering(before, tune)
+        mlir_modules.check_lowering(before, tune)
     own = before is not model
     return rewritten(before, chosen, data, verify, isolated, progress, tune=tune, own=own)
 
@@ -189,7 +188,11 @@ def rewritten(
             progress("verifying the whole")
             contract = promised(done)
             one, other = alike(before, graph, changes) if changes else (before, graph)
-            evaluate = compiled(runtime, other) if chosen.target == "mlir" else runtime.evaluate
+            evaluate = (
+                mlir_modules.compiled(runtime, other)
+                if chosen.target == "mlir"
+                else runtime.evaluate
+            )
             found = verify_graphs(one, other, evaluate, runtime.evaluate64, data, contract)
             if found.runs or found.ok or not found.skipped_why:
                 report.verified = found

@@ -15,7 +15,7 @@ import click
 
 from graphwright.commands import options
 from graphwright.ir.errors import ModelError
-from graphwright.lowering import ENDING, is_module
+from graphwright.mlir_modules import ENDING, is_module
 
 if TYPE_CHECKING:
     from graphwright.api import Result
