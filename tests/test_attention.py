@@ -10,7 +10,9 @@ import pytest
 
 import graphwright as gw
 from graphwright import cli
+from graphwright.ir.const import from_array
 from graphwright.ir.graph import Header
+from graphwright.ir.parse import parse
 from graphwright.runtime import Runtime
 from graphwright.surveying import Attentions
 
@@ -162,3 +164,13 @@ def test_sizes_that_are_not_folded_are_no_part_of_it() -> None:
     done = gw.optimize(graph, skip=["fold-sizes"])
     assert done.report.ok
     assert any(r.rule == "raise-attention" for r in done.report.rewrites)
+
+
+def test_linear_layers_whose_weights_are_stored_in_8_bits_are_none() -> None:
+    text = """
+def model(x: f32[B, S, 300]):
+    up = Cast(weight("w", i8[300, 300]), to="f32") * 0.1
+    down = Cast(weight("w", i8[300, 300]), to="f32") * 0.1
+    return Sigmoid(x @ up) @ down"""
+    weights = {"w": from_array(np.ones((300, 300), np.int8))}
+    assert not gw.attentions(parse(text, weights)).found

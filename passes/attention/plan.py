@@ -134,9 +134,22 @@ def computed_sites(node: Node) -> Iterator[Site]:
     Their keys and values are computed: else two linear layers with anything between were one.
     """
     for site in _sites(node, weighings(node)):
-        fixed = (seen.value.const for seen in (site.k, site.v))
+        fixed = (_is_fixed(seen.value) for seen in (site.k, site.v))
         if not any(fixed) and not site.weighing.is_softmax:
             yield site
+
+
+def _is_fixed(value: Value) -> bool:
+    """Whether it is made of constants alone, such as a weight that is stored in 8 bits."""
+    work, seen = [value], set[Value]()
+    while work and len(seen) < LOOK:
+        at = work.pop()
+        seen.add(at)
+        if at.const is None and at.producer is None:
+            return False
+        if at.const is None and at.producer is not None:
+            work += [v for v in at.producer.operands() if v is not None and v not in seen]
+    return not work
 
 
 def _sites(node: Node, ways: Iterable[Weighing]) -> Iterator[Site]:
