@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.techniques.rows import ROWS, assert_keeps_order, softmax, weights
 
@@ -23,11 +23,13 @@ def sparsemax(s: Array) -> Array:
     return np.maximum(s - t, 0)
 
 
+@settings(max_examples=30)
 @given(s=ROWS)
 def test_alpha_2_is_the_projection_on_the_simplex(s: Array) -> None:
     np.testing.assert_allclose(weights(entmax_softmax, s, alpha=2.0), sparsemax(s), atol=1e-6)
 
 
+@settings(max_examples=40)
 @given(s=ROWS, alpha=ALPHA, shift=st.floats(-50, 50))
 def test_rows_sum_to_1_keep_their_order_and_see_no_shift(
     s: Array, alpha: float, shift: float
