@@ -113,6 +113,10 @@ CASES: dict[str, tuple[Any, tuple[Any, ...]]] = {
         module(lambda m, x: x[:, m.made_index], made_index=torch.tensor([2, 0, 1])),
         (normal(2, 4),),
     ),
+    "repeated, an axis kept, and axes joined": (
+        module(lambda m, x: (x[:, None].expand(-1, 3, -1) + x[:, :1, None]).flatten(0, 1)),
+        (normal(2, 4),),
+    ),
     "words": (
         module(
             lambda m, x: torch.einsum("bij,bkj->bik", x, x) + F.gelu(x @ x.mT, approximate="tanh")

@@ -112,17 +112,17 @@ def squeeze(b: Builder, x: Value, dim: int | Sequence[int] | None = None) -> Val
     return b.Squeeze(x, axes=gone) if gone else x
 
 
-@aten("expand", "expand_copy")
+@aten("expand", "expand_copy", "broadcast_to")
 def expand(b: Builder, x: Value, size: Sequence[Dim], implicit: bool = False) -> Value:
     """X repeated along axes of size 1 and along new ones; -1 keeps a size."""
     have = (*(1,) * (len(size) - rank_of(x)), *shape_of(x))
     return b.expand(x, [h if n == -1 else n for h, n in zip(have, size, strict=True)])
 
 
-@aten("expand_as", "broadcast_to")
-def expand_as(b: Builder, x: Value, other: Value | Sequence[Dim]) -> Value:
+@aten("expand_as")
+def expand_as(b: Builder, x: Value, other: Value) -> Value:
     """X repeated to the shape of another tensor."""
-    return b.expand(x, shape_of(other) if isinstance(other, Value) else other)
+    return b.expand(x, shape_of(other))
 
 
 @aten("repeat", "tile")

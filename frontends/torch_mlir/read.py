@@ -107,7 +107,7 @@ def aten_name(name: str) -> str:
     """`torch.aten.linear` as ATen calls it: `aten.linear.default`."""
     # Twins are what lists of tensors without holes are given to.
     said = name.removeprefix("torch.").replace("Tensor_hacked_twin", "Tensor")
-    said = said.replace(".hacked_twin", "")
+    said = said.replace(".hacked_twin", "").replace("prims.collapse", "aten.flatten.using_ints")
     return said if said.count(".") > 1 else f"{said}.default"
 
 
