@@ -78,7 +78,7 @@ def _lines(technique: Technique) -> Iterator[str]:
     yield from (f"Contract: {about['contract']}{bound}. Needs: {about['needs']}.", "")
     yield from (f"    optimize model.onnx --apply {about['signature']}", "")
     if technique.formula is not None:
-        yield from ("The weights of a row of scores `s`:", "", "```python")
+        yield from ("The weights of a row of scores `s`:", "", "```text")
         yield from (dedent(technique.formula()).strip(), "```", "")
     for example in technique.examples:
         yield from _example(example)
@@ -115,11 +115,11 @@ def _said(technique: Technique, label: str) -> str:
 
 
 def _example(example: Example) -> Iterator[str]:
-    yield from (f"Of `{example.given}`", "", "```python", dedent(example.before).strip(), "```", "")
+    yield from (f"Of `{example.given}`", "", "```text", dedent(example.before).strip(), "```", "")
     if example.because:
         yield from (f"is left alone: {example.because}.", "")
     elif example.after:
-        yield from ("becomes", "", "```python", dedent(example.after).strip(), "```", "")
+        yield from ("becomes", "", "```text", dedent(example.after).strip(), "```", "")
 
 
 def write(folder: Path) -> None:
