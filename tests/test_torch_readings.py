@@ -2,52 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from graphwright.runtime import Runtime
-
 torch = pytest.importorskip("torch")
-F = torch.nn.functional
-A = torch.ops.aten
 
-Functions = dict[str, Callable[..., Any]]
+from tests.aten_cases import FAMILIES, Call  # noqa: E402  needs torch
 
+from graphwright.frontends.aten import Builder, read  # noqa: E402
+from graphwright.frontends.aten.readings import READINGS, is_known  # noqa: E402
+from graphwright.frontends.torch.tensors import dtype_of  # noqa: E402
+from graphwright.ir.graph import Graph, Header, Value  # noqa: E402
+from graphwright.ir.ops import return_node  # noqa: E402
+from graphwright.ir.types import TensorType  # noqa: E402
+from graphwright.runtime import Runtime  # noqa: E402
 
-class Several(torch.nn.Module):
-    """Many functions of the same inputs, each an output under its name."""
-
-    def __init__(self, functions: Functions) -> None:
-        super().__init__()
-        self.functions = functions
-
-    def forward(self, **given: Any) -> dict[str, Any]:
-        return {name: function(**given) for name, function in self.functions.items()}
-
-
-PRODUCTS: Functions = {
-    "linear": lambda x, y, w, **_: F.linear(x, w),
-    "matmul": lambda x, y, **_: x @ y.transpose(-1, -2),
-    "softmax": lambda x, **_: torch.softmax(x, -1),
-}
-INPUTS = {
-    "x": torch.linspace(-2, 3, 24).reshape(2, 3, 4),
-    "y": torch.linspace(1, -1, 24).reshape(2, 3, 4),
-    "w": torch.linspace(-1, 1, 20).reshape(5, 4),
+UNTRIED = {
+    "aten.empty.memory_format",  # what these hold is chance
+    "aten.empty_like.default",
+    "aten.new_empty.default",
+    "aten.max_pool1d_with_indices.default",  # PyTorch has only what it is made of
+    "aten._adaptive_avg_pool1d.default",
 }
 
 
-def test_products() -> None:
-    from graphwright.frontends.torch import load
+class Sheet:
+    """Calls of operators read into one graph; each tensor that is an argument is an input."""
 
-    module = Several(PRODUCTS)
-    graph = load(module, INPUTS)
-    feed = {v.name: INPUTS[v.name].numpy() for v in graph.inputs}
+    def __init__(self) -> None:
+        self.builder = Builder()
+        self.inputs: dict[int, tuple[Value, Any]] = {}
+        self.outputs: list[tuple[str, Value, Any]] = []
+
+    def value(self, arg: Any) -> Any:
+        if isinstance(arg, torch.Tensor):
+            if id(arg) not in self.inputs:
+                type_ = TensorType(dtype_of(arg.dtype), tuple(arg.shape))
+                self.inputs[id(arg)] = (Value(type_, name=f"x{len(self.inputs)}"), arg)
+            return self.inputs[id(arg)][0]
+        if isinstance(arg, list):
+            return [self.value(a) for a in arg]
+        return dtype_of(arg) if isinstance(arg, torch.dtype) else arg
+
+    def add(self, call: Call) -> None:
+        wanted = call.in_torch()
+        wanted = [wanted] if isinstance(wanted, torch.Tensor) else list(wanted)
+        results = [TensorType(dtype_of(t.dtype), tuple(t.shape)) for t in wanted]
+        args = [self.value(a) for a in call.args]
+        kwargs = {key: self.value(a) for key, a in call.kwargs.items()}
+        found = read(call.whole, self.builder, args, kwargs, results)
+        for i, (value, tensor) in enumerate(zip(found, wanted, strict=False)):
+            if value is not None and tensor.numel():
+                self.outputs.append((f"{call.whole}#{len(self.outputs)}.{i}", value, tensor))
+
+    def graph(self) -> Graph:
+        names = [name for name, _, _ in self.outputs]
+        result = return_node([value for _, value, _ in self.outputs], names)
+        inputs = tuple(value for value, _ in self.inputs.values())
+        return Graph("calls", inputs, result, header=Header(10, {"": 21}))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_reading_computes_what_pytorch_does(family: str) -> None:
+    sheet = Sheet()
+    for call in FAMILIES[family]:
+        sheet.add(call)
+    feed = {value.name: tensor.numpy() for value, tensor in sheet.inputs.values()}
     with Runtime(isolated=False) as runtime:
-        (found,) = runtime.evaluate(graph, [feed])
-    wanted = module(**INPUTS)
-    for name, array in zip(graph.result.attrs["names"], found, strict=True):
-        np.testing.assert_allclose(array, wanted[name].numpy(), rtol=1e-5, atol=1e-6, err_msg=name)
+        (found,) = runtime.evaluate(sheet.graph(), [feed])
+    for (name, _, wanted), array in zip(sheet.outputs, found, strict=True):
+        assert array.dtype == wanted.numpy().dtype, name
+        np.testing.assert_allclose(array, wanted.numpy(), rtol=1e-5, atol=2e-6, err_msg=name)
+
+
+def test_every_reading_is_tried() -> None:
+    assert is_known("aten.linear.default")
+    tried = {call.whole for family in FAMILIES.values() for call in family}
+    assert set(READINGS) - tried == UNTRIED

@@ -123,18 +123,6 @@ def glu(b: Builder, x: Value, dim: int = -1) -> Value:
     return b.Mul(first, b.Sigmoid(second))
 
 
-@aten("softsign")
-def softsign(b: Builder, x: Value) -> Value:
-    """X / (1 + |x|)."""
-    return b.Div(x, b.Add(b.Abs(x), 1.0))
-
-
-@aten("tanhshrink")
-def tanhshrink(b: Builder, x: Value) -> Value:
-    """X - tanh(x)."""
-    return b.Sub(x, b.Tanh(x))
-
-
 @aten("softmax.int", "_safe_softmax")
 def softmax(b: Builder, x: Value, dim: int, dtype: str | None = None) -> Value:
     """exp(x) over its sum along an axis, computed in the type of the result."""

@@ -104,13 +104,13 @@ def power(b: Builder, x: Operand, y: Operand) -> Value:
     return b.Pow(*both(b, x, y, b.dtype))
 
 
-@aten("maximum", "max.other", "fmax")
+@aten("maximum", "max.other")
 def maximum(b: Builder, x: Value, y: Value) -> Value:
     """The larger of x and y."""
     return b.Max(*both(b, x, y, b.dtype))
 
 
-@aten("minimum", "min.other", "fmin")
+@aten("minimum", "min.other")
 def minimum(b: Builder, x: Value, y: Value) -> Value:
     """The smaller of x and y."""
     return b.Min(*both(b, x, y, b.dtype))

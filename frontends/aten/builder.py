@@ -67,6 +67,9 @@ class Builder:
         for value, type_ in zip(node.outputs, types, strict=False):
             if not isinstance(value.type, TensorType) or value.type.shape is None:
                 value.type = type_
+        if len(types) > 1:  # which of them are read or not, ONNX wants names for all
+            for i, value in enumerate(node.outputs):
+                value.name = f"{op}_{self.count}_{i}"
         return node.outputs
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -18,8 +19,9 @@ from graphwright.frontends.aten.builder import (
     shape_of,
 )
 from graphwright.frontends.aten.readings import aten
-from graphwright.ir.dims import Dim
+from graphwright.ir.dims import Dim, Sym
 from graphwright.ir.graph import Value
+from graphwright.ir.types import TensorType
 
 Ignored = object  # layouts, devices and memory formats
 
@@ -106,16 +108,15 @@ def arange_steps(
 
 
 def _range(b: Builder, start: Number, end: Number, step: Number) -> Value:
-    bounds = (start, end, step)
-    dtype = b.dtype
-    if isinstance(start, int) and isinstance(end, int) and isinstance(step, int):
-        steps = range(start, end, step)
-        if len(steps) <= SMALL:
-            return b.constant(list(steps) or np.zeros(0), dtype)
-    # Sizes are read as integers, so that how many there are is known.
-    whole = not any(isinstance(n, float) for n in bounds)
-    kind = "i64" if whole else dtype
-    return b.cast(b.Range(*(b.tensor(n, kind) for n in bounds)), dtype)
+    bounds, dtype = (start, end, step), b.dtype
+    if isinstance(start, Sym) or isinstance(end, Sym) or isinstance(step, Sym):
+        # In integers, so that how many there are is known.
+        return b.cast(b.Range(*(b.tensor(n, "i64") for n in bounds)), dtype)
+    count = max(0, math.ceil((end - start) / step))
+    if count <= SMALL:
+        return b.constant(start + step * np.arange(count), dtype)
+    given = [b.tensor(n, dtype) for n in bounds]
+    return b.call("Range", *given, types=(TensorType(dtype, (count,)),))
 
 
 @aten("linspace")
@@ -145,8 +146,7 @@ aten("tril")(_triangle(0))
 
 @aten(
     *("_to_copy", "to.dtype", "to.dtype_layout", "to.device", "type_as", "to.other"),
-    *("float", "half", "double", "int", "long", "bool", "bfloat16", "to.prim_Device"),
-    "prims.convert_element_type",
+    *("to.prim_Device", "prims.convert_element_type.default"),
 )
 def cast(b: Builder, x: Value, *_: Ignored, **__: Ignored) -> Value:
     """X with other elements."""

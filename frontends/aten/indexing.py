@@ -120,7 +120,7 @@ def _tuples(b: Builder, picks: Sequence[Value]) -> Value:
     return b.Concat(*parts, axis=-1)
 
 
-@aten("index_put", "_unsafe_index_put", "_index_put_impl")
+@aten("index_put", "_unsafe_index_put")
 def index_put(
     b: Builder,
     x: Value,

@@ -127,7 +127,7 @@ def batch_norm(
     )
 
 
-@aten("_native_batch_norm_legit_no_training", "native_batch_norm", "_native_batch_norm_legit")
+@aten("_native_batch_norm_legit_no_training", "native_batch_norm")
 def native_batch_norm(
     b: Builder,
     x: Value,

@@ -107,17 +107,16 @@ def _avg_pool(axes: int) -> Callable[..., Value]:
     return reading
 
 
-def _adaptive(axes: int, op: str) -> Callable[[Builder, Value, Sequence[int]], Value]:
+def _adaptive(axes: int) -> Callable[[Builder, Value, Sequence[int]], Value]:
     def reading(b: Builder, x: Value, output_size: int | Sequence[int]) -> Value:
         wanted = spread(output_size, axes)
         image = shape_of(x)[rank_of(x) - axes :]
         if all(n == 1 for n in wanted):
-            reduce = "ReduceMean" if op == "AveragePool" else "ReduceMax"
-            return b.call(reduce, x, axes=tuple(range(-axes, 0)), keepdims=1)
+            return b.call("ReduceMean", x, axes=tuple(range(-axes, 0)), keepdims=1)
         if not all(isinstance(n, int) and n % w == 0 for n, w in zip(image, wanted, strict=True)):
             raise NotRead(f"windows of {image} do not divide into {wanted}")
         kernel = tuple(n // w for n, w in zip(image, wanted, strict=True) if isinstance(n, int))
-        return _pooled(b, op, x, axes, kernel, kernel, (0,) * axes, (1,) * axes, False)
+        return _pooled(b, "AveragePool", x, axes, kernel, kernel, (0,) * axes, (1,) * axes, False)
 
     return reading
 
@@ -126,9 +125,4 @@ for _axes in (1, 2, 3):
     aten(f"max_pool{_axes}d")(_max_pool(_axes))
     aten(f"max_pool{_axes}d_with_indices")(_with_indices(_axes))
     aten(f"avg_pool{_axes}d")(_avg_pool(_axes))
-    _names = {
-        f"adaptive_avg_pool{_axes}d": "AveragePool",
-        f"_adaptive_avg_pool{_axes}d": "AveragePool",
-    }
-    for _name, _op in _names.items():
-        aten(_name)(_adaptive(_axes, _op))
+    aten(f"adaptive_avg_pool{_axes}d", f"_adaptive_avg_pool{_axes}d")(_adaptive(_axes))

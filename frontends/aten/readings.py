@@ -31,10 +31,16 @@ def aten(*names: str) -> Callable[[F], F]:
 
     def register(reading: F) -> F:
         for name in names:
-            READINGS[f"aten.{name}" if "." in name else f"aten.{name}.default"] = reading
+            READINGS[_whole(name)] = reading
         return reading
 
     return register
+
+
+def _whole(name: str) -> str:
+    """The full name of an operator, of ATen and of the overload `default` if it says no other."""
+    name = name if "." in name else f"{name}.default"
+    return name if name.startswith("prims.") else f"aten.{name}"
 
 
 @cache

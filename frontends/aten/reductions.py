@@ -221,7 +221,7 @@ def sort(b: Builder, x: Value, dim: int = -1, descending: bool = False) -> tuple
     return b.several("TopK", x, b.sizes([shape_of(x)[axis]]), types=types, **attrs)
 
 
-@aten("argsort", "argsort.stable")
+@aten("argsort")
 def argsort(b: Builder, x: Value, dim: int = -1, descending: bool = False) -> Value:
     """Where the elements of an axis stand in order."""
     return sort(b, x, dim, descending)[1]

@@ -18,7 +18,7 @@ from graphwright.ir.graph import Value
 
 @aten(
     *("alias", "detach", "detach_", "clone", "contiguous", "lift_fresh_copy", "lift_fresh"),
-    *("lift", "positive", "view_as_real_copy", "resolve_conj", "resolve_neg", "_conj_physical"),
+    *("lift", "positive", "resolve_conj", "resolve_neg", "_conj_physical"),
 )
 def same(b: Builder, x: Value, *, memory_format: object = None) -> Value:
     """X as it is."""
@@ -77,7 +77,7 @@ def transpose(b: Builder, x: Value, dim0: int, dim1: int) -> Value:
     return b.transpose(x, perm)
 
 
-@aten("t", "t_copy", "numpy_T", "mT", "adjoint")
+@aten("t", "t_copy", "mT", "adjoint")
 def swapped(b: Builder, x: Value) -> Value:
     """X with its last two axes swapped."""
     return transpose(b, x, -2, -1) if rank_of(x) > 1 else x

@@ -1,0 +1,5 @@
+"""Graphs as modules of PyTorch, in any float type, on any device, and with gradients."""
+
+from graphwright.backends.torch.module import taken_back, to_module
+
+__all__ = ["taken_back", "to_module"]

@@ -1,0 +1,235 @@
+"""A graph as one of torch.fx, whose calls are of functions in `operators`."""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from graphwright.backends.torch.operators.creating import listed, plain
+from graphwright.backends.torch.operators.rounding import STRAIGHT, THRESHOLDS
+from graphwright.backends.torch.registry import DTYPES, Lowering, lowerings
+from graphwright.backends.torch.sizes import Sizes
+from graphwright.backends.torch.weights import Weights, identifier
+from graphwright.ir.const import Const
+from graphwright.ir.dims import Sym
+from graphwright.ir.errors import ModelError
+from graphwright.ir.graph import Attr, AttrRef, Function, Graph, Node, Value
+from graphwright.ir.ops import contents_of
+from graphwright.ir.types import FLOATS, TensorType
+
+WRITTEN_HERE = ("Sizes", "If", "Loop")
+MARKER = "float_type"
+
+
+def refuse_unknown(graph: Graph) -> None:
+    """Raise one ModelError for all operators that are not known here."""
+    known = lowerings()
+    unknown: Counter[str] = Counter()
+
+    def look(part: Graph) -> None:
+        for node in part.everything():
+            if node.op in graph.functions:
+                look(graph.functions[node.op].body)
+            elif node.op not in known and node.op not in WRITTEN_HERE:
+                unknown[node.op] += 1
+
+    look(graph)
+    if unknown:
+        listing = ", ".join(f"{op} ({n} times)" for op, n in sorted(unknown.items()))
+        raise ModelError(
+            f"these operators have no form in PyTorch here: {listing}; "
+            "`unfuse` writes fused ones out"
+        )
+
+
+def main_float(graph: Graph) -> str:
+    """The float type that a graph mostly works in, which a module may be brought from."""
+    counts: Counter[str] = Counter()
+    for value in (*graph.inputs, *(v for n in graph.everything() for v in n.operands() if v)):
+        if isinstance(value.type, TensorType) and value.type.dtype in FLOATS:
+            counts[value.type.dtype] += 1
+    return counts.most_common(1)[0][0] if counts else "f32"
+
+
+class Writer:
+    """Writes one graph, and the bodies in it, as graphs of torch.fx over one set of weights."""
+
+    def __init__(self, graph: Graph, weights: Weights, straight: bool) -> None:
+        self.graph, self.weights, self.straight = graph, weights, straight
+        self.rows = lowerings()
+        self.float = main_float(graph)
+        self.marker = weights.add(MARKER, torch.empty(0, dtype=DTYPES[self.float]))
+
+    def whole(self) -> Any:
+        """The graph of torch.fx."""
+        sheet = torch.fx.Graph()
+        part = _Part(self, sheet)
+        part.inputs(self.graph)
+        given = [part.value(v) for v in part.results(self.graph)]
+        sheet.output(given[0] if len(given) == 1 else tuple(given))
+        sheet.lint()
+        return sheet
+
+
+class _Part:
+    """Writes nodes into one graph of torch.fx, and remembers which of its nodes is which value."""
+
+    def __init__(self, writer: Writer, sheet: Any) -> None:
+        self.writer, self.sheet = writer, sheet
+        self.values: dict[Value, Any] = {}
+        self.attributes: dict[str, Any] = {}
+        self.sizes = Sizes(sheet)
+        self.caller: Mapping[str, Attr] = {}
+
+    def inputs(self, graph: Graph) -> None:
+        """Write what the graph takes."""
+        for value in graph.inputs:
+            default = graph.defaults.get(value)
+            if default is not None:
+                self.values[value] = self.attribute(
+                    self.writer.weights.name_of(Value(default.type, None, default, value.name))
+                )
+                continue
+            node = self.sheet.placeholder(identifier(value.name))
+            self.values[value] = node
+            self.sizes.learn(value, node)
+
+    def results(self, graph: Graph) -> list[Value]:
+        """Write all nodes; the values that the graph gives."""
+        for node in graph.nodes():
+            self.node(node)
+        return [v for v in graph.outputs if v is not None]
+
+    def value(self, value: Value | None) -> Any:
+        """A value as a tensor."""
+        if value is None:
+            return None
+        if value not in self.values:
+            assert value.const is not None
+            self.values[value] = self.attribute(self.writer.weights.name_of(value))
+        return self.values[value]
+
+    def attribute(self, name: str) -> Any:
+        """A parameter or a buffer."""
+        if name not in self.attributes:
+            self.attributes[name] = self.sheet.get_attr(name)
+        return self.attributes[name]
+
+    def numbers(self, value: Value | None) -> Any:
+        """A small value as plain numbers: known ones, sizes of inputs, or read when it runs."""
+        if value is None:
+            return None
+        if value.const is not None:
+            return value.const.load().tolist()
+        contents = contents_of(value)
+        if contents is not None:
+            written = self.sizes.written(contents)
+            if written is not None:
+                return written
+        return self.sheet.call_function(plain, (self.value(value),))
+
+    def node(self, node: Node) -> None:
+        """Write one node."""
+        function = self.writer.graph.functions.get(node.op)
+        if function is not None:
+            self._inline(node, function)
+            return
+        if node.op == "Sizes":
+            dims: Any = node.attrs["dims"]
+            written = self.sizes.written(dims)
+            if written is None:
+                raise ModelError(f"the sizes {dims} cannot be read off the inputs")
+            self._bind(node, self.sheet.call_function(listed, (written, self._marker())))
+            return
+        if node.op in ("If", "Loop"):
+            raise ModelError(f"{node.op} has no form in PyTorch here")
+        if self.writer.straight and self._straight(node):
+            return
+        row = self.writer.rows[node.op]
+        args = [
+            self.numbers(v) if i in row.numbers else self.value(v)
+            for i, v in enumerate(node.inputs)
+        ]
+        self._bind(
+            node, self.sheet.call_function(row.function, tuple(args), self._attrs(node, row))
+        )
+
+    def _marker(self) -> Any:
+        return self.attribute(self.writer.marker)
+
+    def _attrs(self, node: Node, row: Lowering) -> dict[str, Any]:
+        attrs = {key: self._attr(a) for key, a in node.attrs.items() if key != "to"}
+        if row.creates:
+            attrs["like"] = self._like(node.outputs[0], node.attrs.get("to"))
+        return attrs
+
+    def _attr(self, attr: Attr) -> Any:
+        if isinstance(attr, AttrRef):
+            return self._attr(self.caller[attr.name])
+        if isinstance(attr, Const):
+            return attr.load().reshape(-1)[0].item()
+        if isinstance(attr, bytes):
+            return attr.decode()
+        if isinstance(attr, Sym):
+            raise ModelError("a size is an attribute of an operator that has none")
+        return attr
+
+    def _like(self, value: Value, to: Attr | None) -> Any:
+        """A tensor of the type that `value` is to have: the module's float type follows it."""
+        known = value.type.dtype if isinstance(value.type, TensorType) else "i64"
+        dtype = str(to) if isinstance(to, str) else known
+        if dtype == self.writer.float:
+            return self._marker()
+        call = torch.Tensor.new_empty
+        return self.sheet.call_function(call, (self._marker(), 0), {"dtype": DTYPES[dtype]})
+
+    def _straight(self, node: Node) -> bool:
+        """Write a rounding or a threshold so that gradients pass; False for all others."""
+        if node.op in STRAIGHT:
+            given = self.value(node.inputs[0])
+            self._bind(node, self.sheet.call_function(STRAIGHT[node.op], (given,)))
+            return True
+        test = node.inputs[0].producer if node.op == "Cast" and node.inputs[0] else None
+        if test is None or test.op not in THRESHOLDS or node.attrs["to"] not in FLOATS:
+            return False
+        pair = tuple(self.value(v) for v in test.inputs)
+        if not all(isinstance(v, Value) and _is_float(v) for v in test.inputs):
+            return False
+        self._bind(node, self.sheet.call_function(THRESHOLDS[test.op], pair))
+        return True
+
+    def _bind(self, node: Node, made: Any) -> None:
+        if len(node.outputs) == 1 and not _gives_several(node):
+            self.values[node.outputs[0]] = made
+            return
+        for i, value in enumerate(node.outputs):
+            if value.uses:
+                self.values[value] = self.sheet.call_function(operator.getitem, (made, i))
+
+    def _inline(self, node: Node, function: Function) -> None:
+        """Write the body of a function where it is called."""
+        body = function.body
+        outer, self.caller = self.caller, node.attrs
+        for inside, outside in zip(body.inputs, node.inputs, strict=False):
+            self.values[inside] = self.value(outside)
+        for each in body.nodes():
+            self.node(each)
+        self.caller = outer
+        for value, result in zip(node.outputs, body.outputs, strict=True):
+            self.values[value] = self.value(result)
+
+
+def _is_float(value: Value) -> bool:
+    return isinstance(value.type, TensorType) and value.type.dtype in FLOATS
+
+
+SEVERAL = ("Split", "TopK", "Attention@23", "Attention@24", "DynamicQuantizeLinear")
+
+
+def _gives_several(node: Node) -> bool:
+    """Whether the function gives a tuple, also where the node has one output."""
+    return node.op in SEVERAL or node.op.startswith("com.microsoft::Skip")
