@@ -17,7 +17,7 @@ Numbers = Sequence[Any]
 
 @dataclass(frozen=True)
 class Lowering:
-    """`function(*inputs, **attrs)` gives a result, or a tuple of all.
+    """`function(*inputs, **attrs)` gives a result, or a tuple where there are several `results`.
 
     Inputs at `numbers` come as plain numbers, or lists of them. A function that `creates` a tensor
     gets `like`, a tensor of the element type and the device it is to have.
@@ -26,17 +26,21 @@ class Lowering:
     function: Callable[..., Any]
     numbers: tuple[int, ...] = ()
     creates: bool = False
+    results: int = 1
 
 
 LOWERINGS: dict[str, Lowering] = {}
+MANY = 1 << 16  # results of an operator that has as many as it is asked for
 
 
-def lower(*ops: str, numbers: tuple[int, ...] = (), creates: bool = False) -> Callable[[F], F]:
+def lower(
+    *ops: str, numbers: tuple[int, ...] = (), creates: bool = False, results: int = 1
+) -> Callable[[F], F]:
     """Register what operators do: `@lower("Reshape", numbers=(1,))`."""
 
     def register(function: F) -> F:
         for op in ops:
-            LOWERINGS[op] = Lowering(function, numbers, creates)
+            LOWERINGS[op] = Lowering(function, numbers, creates, results)
         return function
 
     return register

@@ -36,6 +36,8 @@ def refuse_unknown(graph: Graph) -> None:
                 look(graph.functions[node.op].body)
             elif node.op not in known and node.op not in WRITTEN_HERE:
                 unknown[node.op] += 1
+            elif node.op in known and any(v.uses for v in node.outputs[known[node.op].results :]):
+                unknown[f"{node.op} with {len(node.outputs)} results"] += 1
 
     look(graph)
     if unknown:
@@ -71,6 +73,7 @@ class Writer:
         part.inputs(self.graph)
         given = [part.value(v) for v in part.results(self.graph)]
         sheet.output(given[0] if len(given) == 1 else tuple(given))
+        sheet.eliminate_dead_code()
         sheet.lint()
         return sheet
 
@@ -143,13 +146,19 @@ class _Part:
             written = self.sizes.written(dims)
             if written is None:
                 raise ModelError(f"the sizes {dims} cannot be read off the inputs")
-            self._bind(node, self.sheet.call_function(listed, (written, self._marker())))
+            made = self.sheet.call_function(listed, (written, self._marker()))
+            self.values[node.outputs[0]] = made
             return
         if node.op in ("If", "Loop"):
             raise ModelError(f"{node.op} has no form in PyTorch here")
         if self.writer.straight and self._straight(node):
             return
         row = self.writer.rows[node.op]
+        root = node.inputs[0].producer if node.op == "Reciprocal" and node.inputs[0] else None
+        if root is not None and root.op == "Sqrt":  # as PyTorch itself rounds and derives it
+            given = self.value(root.inputs[0])
+            self.values[node.outputs[0]] = self.sheet.call_function(torch.rsqrt, (given,))
+            return
         args = [
             self.numbers(v) if i in row.numbers else self.value(v)
             for i, v in enumerate(node.inputs)
@@ -184,6 +193,8 @@ class _Part:
         dtype = str(to) if isinstance(to, str) else known
         if dtype == self.writer.float:
             return self._marker()
+        if dtype not in DTYPES:
+            raise ModelError(f"PyTorch has no tensors of {dtype}")
         call = torch.Tensor.new_empty
         return self.sheet.call_function(call, (self._marker(), 0), {"dtype": DTYPES[dtype]})
 
@@ -203,7 +214,7 @@ class _Part:
         return True
 
     def _bind(self, node: Node, made: Any) -> None:
-        if len(node.outputs) == 1 and not _gives_several(node):
+        if self.writer.rows[node.op].results == 1:
             self.values[node.outputs[0]] = made
             return
         for i, value in enumerate(node.outputs):
@@ -225,11 +236,3 @@ class _Part:
 
 def _is_float(value: Value) -> bool:
     return isinstance(value.type, TensorType) and value.type.dtype in FLOATS
-
-
-SEVERAL = ("Split", "TopK", "Attention@23", "Attention@24", "DynamicQuantizeLinear")
-
-
-def _gives_several(node: Node) -> bool:
-    """Whether the function gives a tuple, also where the node has one output."""
-    return node.op in SEVERAL or node.op.startswith("com.microsoft::Skip")

@@ -1,6 +1,6 @@
 """Modules and exported programs of PyTorch as graphs."""
 
 from graphwright.frontends.torch.export import export
-from graphwright.frontends.torch.load import load
+from graphwright.frontends.torch.load import is_model, load
 
-__all__ = ["export", "load"]
+__all__ = ["export", "is_model", "load"]

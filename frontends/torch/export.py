@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.export import Dim, ExportedProgram
+from torch.export import Dim
 
 from graphwright.ir.errors import ModelError
 
@@ -65,11 +65,6 @@ def opened(path: Path) -> Any:
         raise ModelError(
             f"{path}: no program that torch.export has saved, or damaged: {_sentence(error)}"
         ) from None
-
-
-def is_program(model: object) -> bool:
-    """Whether it is an exported program already."""
-    return isinstance(model, ExportedProgram)
 
 
 def _arguments(given: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

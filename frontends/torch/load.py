@@ -15,6 +15,11 @@ from graphwright.ir.garbage import uncollected
 from graphwright.ir.graph import Graph
 
 
+def is_model(model: object) -> bool:
+    """Whether it is a module or an exported program."""
+    return isinstance(model, torch.nn.Module | torch.export.ExportedProgram)
+
+
 def load(
     model: Any,
     example_inputs: Sequence[Any] | Mapping[str, Any] | None = None,

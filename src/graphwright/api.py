@@ -31,6 +31,7 @@ from graphwright.report import Report, count_operators, summarize
 from graphwright.runtime import Runtime
 from graphwright.surveying import Attentions
 from graphwright.surveying import attentions as survey_attentions
+from graphwright.torch_models import is_exported, is_path, load_torch
 from graphwright.verification.data import Data, each_feed
 from graphwright.verification.drift import begins, drift
 from graphwright.verification.fragments import check_fragments
@@ -58,25 +59,38 @@ class Result:
 
 
 def load(
-    path: Any,
+    model: Any,
+    example_inputs: Any = None,
     *,
+    dynamic_shapes: Any = None,
     inline: bool = False,
     freeze: bool = False,
     shapes: Mapping[str, Sequence[int]] | None = None,
     program: Any = None,
 ) -> Graph:
-    """The graph in an ONNX file; its weights stay in the file until somebody looks at them.
+    """The graph in an ONNX file, or of PyTorch: a module, an exported program, a `.pt2` file.
+
+    Weights stay in the file, or are shared with the module, until somebody looks at them. A module
+    is exported with `example_inputs`, a tuple of its arguments or a mapping of those by name;
+    `dynamic_shapes` is as for torch.export, where a size may also be a name.
 
     A module of torch-mlir, or the path of a `.mlir` file of its torch dialect, gives a graph too;
     `program` is the exported program that it was made from, whose tensors stand for its literals.
-    `inline` puts the bodies of model-local functions where they are called, `freeze` makes
-    constants of initializers that are also inputs, `shapes` fixes the shapes of inputs. Raises
-    ModelError when the file is no valid model or the shapes do not fit, and OSError when it cannot
-    be read.
+
+    Of ONNX files, `inline` puts the bodies of model-local functions where they are called, `freeze`
+    makes constants of initializers that are also inputs, `shapes` fixes the shapes of inputs.
+    Raises ModelError when the model is not valid, cannot be exported or has operators without a
+    reading, or the shapes do not fit, and OSError when a file cannot be read.
     """
-    if mlir_modules.is_module(path):
-        return mlir_modules.load_module(path, program, shapes)
-    return onnx_front.load(Path(path), inline=inline, freeze=freeze, shapes=shapes)
+    if mlir_modules.is_module(model):
+        return mlir_modules.load_module(model, program, shapes)
+    if is_path(model) and not is_exported(model):
+        if example_inputs is not None or dynamic_shapes is not None:
+            raise ModelError("example inputs and dynamic shapes are for modules of PyTorch")
+        return onnx_front.load(Path(model), inline=inline, freeze=freeze, shapes=shapes)
+    if shapes:
+        raise ModelError("shapes are for ONNX files; give a module example inputs of those shapes")
+    return load_torch(model, example_inputs, dynamic_shapes)
 
 
 def save(graph: Graph, path: str | os.PathLike[str], *, opset: int | None = None) -> None:

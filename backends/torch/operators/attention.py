@@ -186,7 +186,7 @@ def multi_head(
     return y.reshape(y.shape[0], y.shape[1], -1)
 
 
-@lower("Attention@23", "Attention@24")
+@lower("Attention@23", "Attention@24", results=3)
 def standard_attention(
     q: Any,
     k: Any,

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812  everybody calls it so
 
-from graphwright.backends.torch.registry import Numbers, lower
+from graphwright.backends.torch.registry import MANY, Numbers, lower
 
 
 @lower("Concat")
@@ -16,7 +16,7 @@ def concat(*x: Any, axis: int) -> Any:
     return torch.cat(x, axis)
 
 
-@lower("Split")
+@lower("Split", results=MANY)
 def split(x: Any, split: tuple[int, ...], axis: int = 0) -> tuple[Any, ...]:
     """Parts of given sizes."""
     return tuple(torch.split(x, list(split), axis))

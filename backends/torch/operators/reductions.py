@@ -79,11 +79,12 @@ lower("ArgMax")(_best(True))
 lower("ArgMin")(_best(False))
 
 
-@lower("TopK", numbers=(1,))
+@lower("TopK", numbers=(1,), results=2)
 def topk(x: Any, k: Any, axis: int = -1, largest: int = 1, sorted: int = 1) -> tuple[Any, Any]:
     """The k largest along an axis, and where they stand."""
-    values, at = torch.topk(x, k[0], axis, bool(largest), bool(sorted))
-    return values, at
+    # Of equal ones the first comes first, which torch.topk does not promise.
+    values, at = torch.sort(x, dim=axis, descending=bool(largest), stable=True)
+    return values.narrow(axis, 0, k[0]), at.narrow(axis, 0, k[0])
 
 
 @lower("LayerNormalization")
@@ -110,7 +111,7 @@ def rms_norm(x: Any, scale: Any, axis: int = -1, epsilon: float = 1e-5, stash_ty
     return F.rms_norm(x, dims, None, epsilon).to(scale.dtype) * scale
 
 
-@lower("com.microsoft::SkipLayerNormalization")
+@lower("com.microsoft::SkipLayerNormalization", results=4)
 def skip_layer_norm(
     x: Any, skip: Any, gamma: Any, beta: Any = None, bias: Any = None, epsilon: float = 1e-5
 ) -> tuple[Any, ...]:
@@ -119,7 +120,7 @@ def skip_layer_norm(
     return F.layer_norm(summed, gamma.shape, gamma, beta, epsilon), None, None, summed
 
 
-@lower("com.microsoft::SkipSimplifiedLayerNormalization")
+@lower("com.microsoft::SkipSimplifiedLayerNormalization", results=4)
 def skip_rms_norm(
     x: Any, skip: Any, gamma: Any, bias: Any = None, epsilon: float = 1e-5
 ) -> tuple[Any, ...]:
@@ -165,4 +166,5 @@ def group_norm(
 @lower("LpNormalization")
 def lp_norm(x: Any, axis: int = -1, p: int = 2) -> Any:
     """X over its length along an axis."""
-    return x / torch.linalg.vector_norm(x, p, axis, keepdim=True)
+    length = torch.linalg.vector_norm(x, p, axis, keepdim=True)
+    return torch.where(length == 0, 0.0, x / length)

@@ -43,7 +43,7 @@ def quantize(x: Any, scale: Any, zero: Any = None, axis: int = 1, **settings: An
     return torch.clamp(y, low, high).to(kind)
 
 
-@lower("DynamicQuantizeLinear")
+@lower("DynamicQuantizeLinear", results=3)
 def dynamic_quantize(x: Any) -> tuple[Any, Any, Any]:
     """X in eight bits, its scale and its zero point."""
     low, high = torch.clamp(x.amin(), max=0.0), torch.clamp(x.amax(), min=0.0)

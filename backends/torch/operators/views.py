@@ -77,8 +77,10 @@ def depth_to_space(x: Any, blocksize: int, mode: str = "DCR") -> Any:
 
 
 @lower("SpaceToDepth")
-def space_to_depth(x: Any, blocksize: int) -> Any:
+def space_to_depth(x: Any, blocksize: int, mode: str = "DCR") -> Any:
     """Squares of pixels gathered into channels."""
+    if mode != "DCR":
+        raise NotImplementedError(f"a SpaceToDepth by '{mode}'")
     n, c, h, w = x.shape
     b = blocksize
     y = x.reshape(n, c, h // b, b, w // b, b).permute(0, 3, 5, 1, 2, 4)

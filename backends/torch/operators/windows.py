@@ -90,9 +90,9 @@ def average_pool(x: Any, kernel_shape: Sequence[int], **settings: Any) -> Any:
     before, after = _borders(x, kernel_shape, settings)
     strides = tuple(settings.get("strides") or [1] * axes)
     ceil, counted = bool(settings.get("ceil_mode")), bool(settings.get("count_include_pad"))
-    if any(d != 1 for d in settings.get("dilations") or ()) or (before != after and ceil):
+    if any(d != 1 for d in settings.get("dilations") or ()) or (ceil and before != after):
         raise NotImplementedError("an AveragePool with dilations, or uneven borders rounded up")
-    if before != after:
+    if before != after or any(2 * p > k for p, k in zip(before, kernel_shape, strict=True)):
         inside = torch.ones_like(x[:1, :1])
         padded = _bordered(x, before, after)
         seen = (
@@ -140,6 +140,8 @@ def resize(
     if not known.get(mode) or settings.get("antialias") or settings.get("axes"):
         raise NotImplementedError(f"a Resize by '{mode}' and '{how}'")
     size = list(sizes[2:]) if sizes else None
+    if how == "pytorch_half_pixel" and size is not None and 1 in size:
+        raise NotImplementedError("a Resize to one pixel by 'pytorch_half_pixel'")
     factors = None if size else [float(s) for s in (scales or [])[2:]]
     named = {"nearest": "nearest", "linear": LINEAR[axes], "cubic": "bicubic"}[mode]
     align = None if mode == "nearest" else how == "align_corners"
