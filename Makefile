@@ -1,6 +1,8 @@
 # Everything runs from .venv, which `make env` makes and remakes when pyproject.toml changes.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+# Installed first, and held: what is installed after it would choose another one.
+TORCH := torch==2.13.0
 STAMP := .venv/.installed
 DEMO := .demo
 MODEL := $(DEMO)/paraphrase-MiniLM-L3-v2.onnx
@@ -23,7 +25,10 @@ $(STAMP): pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one: make env PYTHON=/path/to/python3"; exit 1; }
 	@"$(PYTHON)" -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	@printf '%s\n' $(TORCH) > .venv/constraints.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-c .venv/constraints.txt -e '.[dev]'
 	@touch $@
 
 $(MODEL): examples/fetch_minilm.py | $(STAMP)

@@ -118,8 +118,9 @@ def learns(const: Const) -> bool:
         return bool(const.payload.is_floating_point())
     if isinstance(const.payload, torch.Tensor) or const.type.dtype not in FLOATS:
         return False
-    array = const.load()
-    return array.size > 1 and bool(np.isfinite(array.astype(np.float32)).all())
+    array = const.load().astype(np.float32)
+    mask = bool(np.isin(array, (0, 1)).all()) and not array.all()  # which says what is left out
+    return array.size > 1 and not mask and bool(np.isfinite(array).all())
 
 
 def identifier(name: str) -> str:

@@ -18,7 +18,8 @@ from graphwright.ir.const import Const
 from graphwright.ir.dims import Sym
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Attr, AttrRef, Function, Graph, Node, Value
-from graphwright.ir.ops import contents_of
+from graphwright.ir.operators.attention import written_out
+from graphwright.ir.ops import contents_of, node_of, scalar
 from graphwright.ir.types import FLOATS, TensorType
 
 WRITTEN_HERE = ("Sizes", "If", "Loop")
@@ -153,6 +154,9 @@ class _Part:
             raise ModelError(f"{node.op} has no form in PyTorch here")
         if self.writer.straight and self._straight(node):
             return
+        if node.op == "Attention" and node.bodies:
+            self._written_out(node)
+            return
         row = self.writer.rows[node.op]
         root = node.inputs[0].producer if node.op == "Reciprocal" and node.inputs[0] else None
         if root is not None and root.op == "Sqrt":  # as PyTorch itself rounds and derives it
@@ -160,12 +164,29 @@ class _Part:
             self.values[node.outputs[0]] = self.sheet.call_function(torch.rsqrt, (given,))
             return
         args = [
-            self.numbers(v) if i in row.numbers else self.value(v)
+            self.numbers(v) if i in row.numbers or _is_power(node, i) else self.value(v)
             for i, v in enumerate(node.inputs)
         ]
         self._bind(
             node, self.sheet.call_function(row.function, tuple(args), self._attrs(node, row))
         )
+
+    def _written_out(self, node: Node) -> None:
+        """Write an attention whose weights a body makes as the operators it is made of."""
+        made: list[Node] = []
+
+        def make(op: str, *inputs: Value | float | None, **attrs: Attr) -> Value:
+            made.append(node_of(op, inputs, attrs))
+            return made[-1].outputs[0]
+
+        fields: dict[str, Any] = dict(node.attrs)
+        operands: list[Any] = list(node.inputs)
+        y = written_out(make, *operands, normalizer=node.bodies["normalizer"], **fields)
+        for each in made:
+            self.node(each)
+        self.values[node.outputs[0]] = self.value(y)
+        for each in reversed(made):
+            each.detach()
 
     def _marker(self) -> Any:
         return self.attribute(self.writer.marker)
@@ -232,6 +253,12 @@ class _Part:
         self.caller = outer
         for value, result in zip(node.outputs, body.outputs, strict=True):
             self.values[value] = self.value(result)
+
+
+def _is_power(node: Node, index: int) -> bool:
+    """Whether an input is the exponent, one number, by which PyTorch chooses how to compute."""
+    value = node.inputs[index]
+    return node.op == "Pow" and index == 1 and value is not None and scalar(value) is not None
 
 
 def _is_float(value: Value) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graphwright.passes.pattern import var
     from graphwright.passes.rule import Example, need, rule
     from graphwright.passes.technique import technique
-    from graphwright.torch_models import from_torch, to_torch
+    from graphwright.torch_models import finetune, from_torch, to_torch
     from graphwright.unfusing import unfuse
 
 __version__ = "0.1.0"
@@ -37,6 +37,7 @@ __all__ = [
     "attentions",
     "bisect",
     "diff",
+    "finetune",
     "from_torch",
     "load",
     "need",
@@ -70,7 +71,7 @@ _HOMES = {
     "passes.normalizer": ("normalizer",),
     "passes.rule": ("Example", "need", "rule"),
     "passes.technique": ("technique",),
-    "torch_models": ("from_torch", "to_torch"),
+    "torch_models": ("finetune", "from_torch", "to_torch"),
     "unfusing": ("unfuse",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

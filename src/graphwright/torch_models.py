@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph
 
+Feed = Mapping[str, Any]
 EXPORTED = ".pt2"
 """How the names of files end that torch.export saves."""
 
@@ -60,6 +62,32 @@ def from_torch(module: Any, graph: Graph) -> Graph:
     from graphwright.backends.torch import taken_back
 
     return taken_back(graph, module)
+
+
+def finetune(
+    graph: Graph,
+    data: Feed | Iterable[Feed],
+    *,
+    teacher: Graph,
+    steps: int = 200,
+    rate: float = 1e-4,
+    hidden: float = 1.0,
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Graph:
+    """A copy of `graph` that was trained to give what `teacher` gives on `data`.
+
+    `data` is a mapping of inputs by name, or several of them. The loss is the divergence of the
+    first outputs, taken as logits, and `hidden` times the distance of hidden states that stand in
+    both graphs for the same place of the user's model. Gradients pass straight through roundings
+    and thresholds. The same seed gives the same weights on one machine. Raises ModelError for data
+    that does not fit and operators that have no form in PyTorch.
+    """
+    need_torch("trained")
+    from graphwright.backends.torch import finetune as train
+
+    feeds = [data] if isinstance(data, Mapping) else data
+    return train(graph, feeds, teacher, steps, rate, hidden, seed, progress)
 
 
 def need_torch(done: str) -> None:
