@@ -78,7 +78,6 @@ STANDARD = _group("standard", "lower-standard-rotary", since=23)
 
 TIDY = _group(
     "tidy",
-    "fold-masks",
     "fold-sizes",
     "drop-view",
     "merge-transposes",
@@ -88,11 +87,15 @@ TIDY = _group(
 )
 """What techniques and lowering leave to be merged with what stood there."""
 
+MASKS = _group("masks", "fold-masks")
+"""What pruning put beside weights, multiplied into them when all that may ask for it is done."""
+
 LOWER: dict[str, tuple[Group, ...]] = {
     "onnx": (
         replace(ROTARY, since=23),
         STANDARD,
         _group("lower", "lower-attention-onnx", "lower-attention"),
+        MASKS,
         TIDY,
     ),
     "ort": (
@@ -108,6 +111,7 @@ LOWER: dict[str, tuple[Group, ...]] = {
             "lower-attention-onnx",
             "lower-attention",
         ),
+        MASKS,
         TIDY,
     ),
 }
