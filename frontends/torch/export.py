@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -125,7 +126,11 @@ def _quiet() -> Iterator[None]:
     """Without the warnings that torch and the module's own code give."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        logging.disable(logging.WARNING)  # torch logs the traceback of what it then raises
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
 
 
 def _sentence(error: Exception) -> str:

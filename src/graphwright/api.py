@@ -23,6 +23,7 @@ from graphwright.ir.clone import clone
 from graphwright.ir.errors import ModelError
 from graphwright.ir.garbage import uncollected
 from graphwright.ir.graph import Graph
+from graphwright.noting import not_run, notes_of
 from graphwright.passes.caches import Change, alike, in_use, with_less
 from graphwright.passes.pipelines import BARE, SIMPLIFY
 from graphwright.passes.rewrite import Group
@@ -193,7 +194,7 @@ def rewritten(
         counts = counted, count_operators(graph)
         report = Report(*counts, kept, left_out, measured=tuple(measured))
         report.applied = applied
-        report.notes += [*_notes(before), *calibration.notes, *unseen, *map(str, changes)]
+        report.notes += [*notes_of(before), *calibration.notes, *unseen, *map(str, changes)]
         for each in left_out:
             log.warning("%s was left out at %s: %s", each.rule, ", ".join(each.where), each.why)
         why_not = too_large(before) if verify else ""
@@ -212,7 +213,7 @@ def rewritten(
                 report.verified = found
                 report.drift = "" if found.ok else where_drift_begins(before, graph, runtime)
             else:
-                report.notes.append(_not_run(before, found.skipped_why, data))
+                report.notes.append(not_run(before, found.skipped_why, data))
     return Result(graph, report, done)
 
 
@@ -256,22 +257,6 @@ def budget_for(graph: Graph, runtime: Runtime) -> Budget:
     )
 
 
-def _not_run(before: Graph, why: str, data: Data | None) -> str:
-    """Why the whole was not verified, since the original does not run here.
-
-    Raises ModelError where that is the data's fault, or the model's.
-    """
-    if data is not None:
-        raise ModelError(f"the model runs on none of the data: {why}")
-    fault = onnx_front.first_fault(before)
-    if fault:
-        raise ModelError(fault)
-    return (
-        f"the whole was not verified, since the original does not run here ({why}); each rewrite "
-        "was checked on the part that it changed"
-    )
-
-
 def _checker(runtime: Runtime) -> Check:
     return lambda fragments: check_fragments(fragments, runtime.evaluate, runtime.evaluate64)
 
@@ -303,11 +288,3 @@ def where_drift_begins(before: Graph, after: Graph, runtime: Runtime) -> str:
         return ""
     how = f", made by {', '.join(step.rules)}" if step.rules else ""
     return f"it begins at '{step.source}' ({step.op}{how}): {step.distance.max_abs:.1e} apart"
-
-
-def _notes(graph: Graph) -> list[str]:
-    if not graph.defaults:
-        return []
-    count = len(graph.defaults)
-    are = "1 weight is also an input" if count == 1 else f"{count} weights are also inputs"
-    return [f"{are}, which callers may change, so it was left alone; --freeze makes it constant"]
