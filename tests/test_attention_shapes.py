@@ -150,6 +150,8 @@ def test_there_are_many_near_misses() -> None:
 def wrongly_claimed(near: NearMiss) -> list[str]:
     """What the survey says of a near miss that is not so."""
     seen = surveyed(from_proto(near.written.model)).found
+    if near.weighs_otherwise:
+        return [f"a softmax: {row.id}" for row in seen if not (row.normalizer or row.left)]
     if near.wanted is None:
         return ["claimed"] if seen else []
     return [fault for row in seen for fault in faults(row, near.wanted)]

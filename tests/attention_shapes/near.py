@@ -18,6 +18,7 @@ ANY = object()  # of operands that were turned nothing says which axis is that o
 UNKNOWN: Mapping[str, object] = {"scale": None}
 LIKE: Mapping[str, object] = {}
 OTHERS: Mapping[str, object] = {"heads": ANY, "groups": ANY}
+ITS_OWN = object()  # what stands between the contractions is no softmax, and is said to be none
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,23 @@ class Twist:
 
     name: str
     instead: Mapping[str, Stage]
-    claim: Mapping[str, object] | None = None
+    claim: Mapping[str, object] | object | None = None
     alike: int | None = None
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class NearMiss:
-    """A twisted form, and what a survey that finds it has to say; None: it must not find it."""
+    """A twisted form, and what a survey that finds it has to say; None: it must not find it.
+
+    `weighs_otherwise`: it may be found, if it is said to have another normalizer than softmax, or
+    left as it is with the reason.
+    """
 
     name: str
     written: Written
     wanted: Mapping[str, object] | None
+    weighs_otherwise: bool = False
 
 
 PLAIN_SCORES = {"mask": ("none",), "bias": ("none",), "sinks": ("none",)}
@@ -47,28 +53,30 @@ FULL = {"layout": ("bhsd",), "groups": ("one",), "sizes": ("static",), "sinks": 
 
 TWISTS = (
     # Something is done to the scores.
-    *(Twist(f"scores through {op}", t.then(SCORES, t.on("scores", op))) for op in
+    *(Twist(f"scores through {op}", t.then(SCORES, t.on("scores", op)), ITS_OWN) for op in
       ("Relu", "Abs", "Exp", "Sigmoid", "Softplus", "Floor", "Erf", "Sin", "Softsign")),
     Twist("scores turned to their negatives", t.then("scale", t.on("scores", "Neg")),
           {"scale": lambda own: -own}, needs={"cap": ("none",)}),
     Twist("scores squared", t.then("scale", t.squared("scores")), UNKNOWN),
-    Twist("scores clipped", t.then(SCORES, t.on("scores", "Clip", -1.0, 1.0))),
-    Twist("scores not below 0", t.then(SCORES, t.on("scores", "Max", 0.0))),
-    Twist("scores not above 0", t.then(SCORES, t.on("scores", "Min", 0.0))),
-    Twist("a number less scores", t.then(SCORES, t.on("scores", "Sub", 1.0, number_first=True))),
-    Twist("a number by scores", t.then(SCORES, t.on("scores", "Div", 1.0, number_first=True))),
-    Twist("scores rounded", t.then("scale", t.quantized), needs=OPEN),
+    Twist("scores clipped", t.then(SCORES, t.on("scores", "Clip", -1.0, 1.0)), ITS_OWN),
+    Twist("scores not below 0", t.then(SCORES, t.on("scores", "Max", 0.0)), ITS_OWN),
+    Twist("scores not above 0", t.then(SCORES, t.on("scores", "Min", 0.0)), ITS_OWN),
+    Twist("a number less scores", t.then(SCORES, t.on("scores", "Sub", 1.0, number_first=True)),
+          ITS_OWN),
+    Twist("a number by scores", t.then(SCORES, t.on("scores", "Div", 1.0, number_first=True)),
+          ITS_OWN),
+    Twist("scores rounded", t.then("scale", t.quantized), ITS_OWN, needs=OPEN),
     Twist("a temperature by key", t.then("scale", t.times("scores", t.by_key)), UNKNOWN,
           needs={"sizes": ("static",)}),
     Twist("a temperature by query", t.then("scale", t.times("scores", t.by_query)), UNKNOWN,
           needs={"sizes": ("static",)}),
     Twist("one score scaled", t.then("scale", t.one_scaled), UNKNOWN,
           needs={"sizes": ("static",)}),
-    Twist("-2 where keys are hidden", t.then("scale", t.filled(-2.0)),
+    Twist("-2 where keys are hidden", t.then("scale", t.filled(-2.0)), ITS_OWN,
           needs={"sizes": ("static",)}),
     Twist("-2 added where keys are hidden", t.then("scale", t.added(-2.0)), {"bias": True},
           needs={"sizes": ("static",)}),
-    Twist("only large scores kept", t.then("scale", t.chosen_by_size("scores", -2.0))),
+    Twist("only large scores kept", t.then("scale", t.chosen_by_size("scores", -2.0)), ITS_OWN),
     Twist("a cap of 1", t.then("scale", t.on("scores", "Tanh")), {"cap": 1.0},
           needs={"cap": ("none",)}),
     Twist("a cap of 3", t.then("scale", t.capped(2.0, 3.0)),
@@ -77,9 +85,9 @@ TWISTS = (
           {"cap": 5.0, "scale": lambda own: own * 5}, needs={"cap": ("none",)}),
     Twist("a cap of 6", t.then("scale", t.capped(2.0, 2.0), t.on("scores", "Mul", 3.0)),
           {"cap": 6.0, "scale": lambda own: own * 3}, needs={"cap": ("none",)}),
-    Twist("a cap on a cap", t.then("scale", t.capped(2.0, 2.0), t.capped(3.0, 3.0)),
+    Twist("a cap on a cap", t.then("scale", t.capped(2.0, 2.0), t.capped(3.0, 3.0)), ITS_OWN,
           needs={"cap": ("none",)}),
-    Twist("a cap over masks", t.then(SCORES, t.capped(2.0, 2.0)),
+    Twist("a cap over masks", t.then(SCORES, t.capped(2.0, 2.0)), ITS_OWN,
           needs={"cap": ("none",), "mask": ("int_lowest", "where_inf", "given_b11t", "int_1e4")}),
     Twist("less the largest of each key", t.then("scale", t.shifted_over_queries),
           {"bias": True}),
@@ -93,26 +101,31 @@ TWISTS = (
     Twist("summed over heads", {"softmax": t.written_out(summed=1)}, needs=APART),
     Twist("shifted over queries", {"softmax": t.written_out(largest=-2)}, {"bias": True},
           needs=PLAIN_SCORES),
-    Twist("1 more in the sum", {"softmax": t.written_out(more=1.0)}, needs=PLAIN_SCORES),
-    Twist("a little more in the sum", {"softmax": t.written_out(more=0.1)}, needs=PLAIN_SCORES),
+    Twist("1 more in the sum", {"softmax": t.written_out(more=1.0)}, ITS_OWN,
+          needs=PLAIN_SCORES),
+    Twist("a little more in the sum", {"softmax": t.written_out(more=0.1)}, ITS_OWN,
+          needs=PLAIN_SCORES),
     Twist("divided by the sum of others", {"softmax": t.summed_of_others}, needs=PLAIN_SCORES),
-    Twist("no exponential", {"softmax": t.normalized_without_exponential}, needs=PLAIN_SCORES),
-    Twist("sigmoid for softmax", {"softmax": t.sigmoid}, needs=PLAIN_SCORES),
+    Twist("no exponential", {"softmax": t.normalized_without_exponential}, ITS_OWN,
+          needs=PLAIN_SCORES),
+    Twist("sigmoid for softmax", {"softmax": t.sigmoid}, ITS_OWN,
+          needs=PLAIN_SCORES),
     # Something is done to the weights.
-    Twist("weights through Relu", t.then(WEIGHTS, t.on("weights", "Relu"))),
-    Twist("weights through Sqrt", t.then(WEIGHTS, t.on("weights", "Sqrt"))),
+    Twist("weights through Relu", t.then(WEIGHTS, t.on("weights", "Relu")), ITS_OWN),
+    Twist("weights through Sqrt", t.then(WEIGHTS, t.on("weights", "Sqrt")), ITS_OWN),
     Twist("weights squared", t.then(WEIGHTS, t.squared("weights")), LIKE),
-    Twist("1 less weights", t.then(WEIGHTS, t.on("weights", "Sub", 1.0, number_first=True))),
-    Twist("a number more than weights", t.then(WEIGHTS, t.on("weights", "Add", 0.5))),
+    Twist("1 less weights", t.then(WEIGHTS, t.on("weights", "Sub", 1.0, number_first=True)),
+          ITS_OWN),
+    Twist("a number more than weights", t.then(WEIGHTS, t.on("weights", "Add", 0.5)), ITS_OWN),
     Twist("weights twice", t.then(WEIGHTS, t.on("weights", "Mul", 2.0)), LIKE),
     Twist("weights by key", t.then(WEIGHTS, t.times("weights", t.by_key)), LIKE,
           needs={"sizes": ("static",)}),
-    Twist("only large weights kept", t.then(WEIGHTS, t.chosen_by_size("weights", 0.0))),
+    Twist("only large weights kept", t.then(WEIGHTS, t.chosen_by_size("weights", 0.0)), ITS_OWN),
     Twist("weights renormalized", t.then(WEIGHTS, t.renormalized_over_queries)),
-    Twist("a guard with 1", t.then(WEIGHTS, t.guarded("weights", 1.0))),
-    Twist("a guard of other numbers", t.then(WEIGHTS, t.guarded("scores"))),
-    Twist("a guard the other way", t.then(WEIGHTS, t.guarded("weights", flipped=True))),
-    Twist("softmax twice", t.then(WEIGHTS, t.on("weights", "Softmax"))),
+    Twist("a guard with 1", t.then(WEIGHTS, t.guarded("weights", 1.0)), ITS_OWN),
+    Twist("a guard of other numbers", t.then(WEIGHTS, t.guarded("scores")), ITS_OWN),
+    Twist("a guard the other way", t.then(WEIGHTS, t.guarded("weights", flipped=True)), ITS_OWN),
+    Twist("softmax twice", t.then(WEIGHTS, t.on("weights", "Softmax")), ITS_OWN),
     # Others read what is inside.
     Twist("weights shown", t.then(WEIGHTS, t.shown("weights")), LIKE),
     Twist("scores shown", t.then("scale", t.shown("scores")), LIKE),
@@ -174,8 +187,9 @@ def near_misses() -> Iterator[NearMiss]:
         chosen = base.chosen()
         if all(chosen[axis] in choices for axis, choices in twist.needs.items()):
             written = write(base, twist.instead, twist.alike)
-            wanted = None if twist.claim is None else _wanted(written, twist.claim)
-            yield NearMiss(f"{twist.name}: {base}", written, wanted)
+            said = twist.claim
+            wanted = _wanted(written, said) if isinstance(said, Mapping) else None
+            yield NearMiss(f"{twist.name}: {base}", written, wanted, said is ITS_OWN)
 
 
 def _wanted(written: Written, otherwise: Mapping[str, object]) -> Mapping[str, object]:
