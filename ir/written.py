@@ -144,7 +144,8 @@ def _shortest(number: Any) -> object:
 
 
 def _exact(number: Any) -> object:
-    return number.item()
+    plain = number.item()
+    return plain if plain == plain else math.nan  # text has one NaN, whatever the bits of this one
 
 
 def single(number: float) -> float:

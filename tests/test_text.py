@@ -397,6 +397,18 @@ def has_floats(attrs: Mapping[str, Attr]) -> bool:
     )
 
 
+@pytest.mark.parametrize("dtype", ["f16", "bf16", "f32", "f64"])
+def test_the_bits_of_a_nan_are_kept(dtype: str) -> None:
+    kind = NUMPY[dtype]
+    array = np.frombuffer(b"\xff" * kind.itemsize, kind).reshape(())
+    value = Value(TensorType(dtype, ()), const=from_array(array), name="w")
+    graph = Graph("g", (), return_node([apply("f::A", value).outputs[0]], ["y"]))
+    (node,) = parse(show(graph), weights_of(graph)).nodes()
+    assert node.inputs[0] is not None
+    assert node.inputs[0].const is not None
+    assert node.inputs[0].const.load().tobytes() == array.tobytes()
+
+
 @given(st.data())
 def test_any_small_constant_is_read_back(data: st.DataObject) -> None:
     dtype = data.draw(st.sampled_from(sorted(NUMPY.keys() - {"str", "c64", "c128"})))
