@@ -102,17 +102,6 @@ def untrue(chosen: Sequence[Form], runtime: Runtime) -> dict[str, list[str]]:
     return {str(f): bad for f in chosen if (bad := computes_the_truth(write(f), runtime))}
 
 
-def is_of_rounding(form: Form, why: str) -> bool:
-    """Whether a complaint is of half precision: a softmax by its parts rounds each of them.
-
-    On a CPU ONNX Runtime computes it in float32, and leaves roundings out where two casts meet.
-    """
-    by_parts = form.softmax in ("written", "of_log")
-    casts = form.softmax == "upcast" and "large numbers" in why
-    rounds = by_parts or casts or "padding dead" in why
-    return form.kind == "f16" and rounds and "NaN" not in why
-
-
 def unlike(form: Form, target: str, runtime: Runtime) -> list[str]:
     """What is wrong with what a form is optimized to."""
     written = write(form)
@@ -121,7 +110,7 @@ def unlike(form: Form, target: str, runtime: Runtime) -> list[str]:
     bad = differences(written, before, done.graph, runtime)
     verified = done.report.verified
     assert verified is not None, done.report.notes
-    if not verified.ok and not is_of_rounding(form, verified.why):
+    if not verified.ok:
         bad.append(verified.why)
     return bad
 

@@ -19,22 +19,22 @@ from graphwright.calibration import Calibration
 from graphwright.choosing import Pipeline, pipeline, with_calls, without
 from graphwright.driver import Check, Log, input_sizes, run_groups
 from graphwright.frontends import onnx as onnx_front
+from graphwright.history import first_wrong
 from graphwright.ir.clone import clone
 from graphwright.ir.errors import ModelError
 from graphwright.ir.garbage import uncollected
 from graphwright.ir.graph import Graph
-from graphwright.noting import not_run, notes_of
+from graphwright.noting import not_run, notes_of, where_drift_begins
 from graphwright.passes.caches import Change, alike, in_use, with_less
 from graphwright.passes.pipelines import BARE, SIMPLIFY
-from graphwright.passes.rewrite import Group
+from graphwright.passes.rewrite import Application, Group
 from graphwright.passes.rule import Budget
-from graphwright.report import Report, count_operators, summarize
+from graphwright.report import Report, count_operators, left_out_for_all, summarize
 from graphwright.runtime import Runtime
 from graphwright.surveying import Attentions
 from graphwright.surveying import attentions as survey_attentions
 from graphwright.torch_models import is_exported, is_path, load_torch
 from graphwright.verification.data import Data, each_feed
-from graphwright.verification.drift import begins, drift
 from graphwright.verification.fragments import check_fragments
 from graphwright.verification.verify import Verification
 from graphwright.verification.verify import verify as verify_graphs
@@ -42,7 +42,6 @@ from graphwright.weights import refuse_to_lose, too_large, weight_files
 
 if TYPE_CHECKING:
     from graphwright.applying import Applied
-    from graphwright.passes.rewrite import Group
     from graphwright.tuning import Measured
 
 log = logging.getLogger("graphwright")
@@ -157,11 +156,13 @@ def rewritten(
 ) -> Result:
     """What a pipeline makes of a graph, checked; `own` is one that nobody else holds.
 
-    The whole is run as it leaves: for the target mlir compiled from linalg.
+    The whole is run as it leaves: for the target mlir compiled from linalg. Where each rewrite
+    keeps its contract and the whole does not, the rule after which it does not is left out.
     """
     if data is not None:
         for _ in each_feed(data, before):  # what does not fit is said at once
             pass
+    wrong: Application | None = None
     with uncollected(), Runtime(isolated=isolated) as runtime:
         graph = before if own and not verify else clone(before)  # without a check it is not kept
         counted = count_operators(before)
@@ -212,9 +213,25 @@ def rewritten(
             if found.runs or found.ok or not found.skipped_why:
                 report.verified = found
                 report.drift = "" if found.ok else where_drift_begins(before, graph, runtime)
+                if not (found.ok or chosen.asked):
+                    wrong = first_wrong(
+                        graph,
+                        [application for application, _ in done.kept],
+                        lambda at: verify_graphs(
+                            before, at, evaluate, runtime.evaluate64, data, contract
+                        ),
+                        progress,
+                    )
             else:
                 report.notes.append(not_run(before, found.skipped_why, data))
-    return Result(graph, report, done)
+    if wrong is None:
+        return Result(graph, report, done)
+    less = chosen.less(wrong.rule)
+    again = rewritten(
+        before, less, data, verify, isolated, progress, tune=tune, own=own, calls=calls
+    )
+    again.report.left_out.append(left_out_for_all(wrong, report.verified))
+    return again
 
 
 def _tuned(
@@ -276,15 +293,3 @@ def verify(
     after = after if isinstance(after, Graph) else load(after)
     with Runtime(isolated=isolated) as runtime:
         return verify_graphs(before, after, runtime.evaluate, runtime.evaluate64, data)
-
-
-def where_drift_begins(before: Graph, after: Graph, runtime: Runtime) -> str:
-    """Where two graphs begin to differ, as a sentence; empty where that cannot be told."""
-    try:
-        step = begins(drift(before, after, runtime.evaluate))
-    except ModelError:
-        return ""
-    if step is None:
-        return ""
-    how = f", made by {', '.join(step.rules)}" if step.rules else ""
-    return f"it begins at '{step.source}' ({step.op}{how}): {step.distance.max_abs:.1e} apart"

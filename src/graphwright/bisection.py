@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from graphwright.api import Progress, budget_for, load
 from graphwright.choosing import pipeline
 from graphwright.driver import fragment, run_groups
+from graphwright.history import History
 from graphwright.ir.clone import clone
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph
@@ -23,7 +24,6 @@ from graphwright.verification.verify import Verification
 from graphwright.verification.verify import verify as verify_graphs
 
 SCHEMA = 1
-Verify = Callable[[Graph], Verification]
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def bisect(
         def verified(at: Graph) -> Verification:
             return verify_graphs(before, at, runtime.evaluate, runtime.evaluate64, data)
 
-        search = _Search(graph, done, verified, progress)
+        search = History(graph, done, verified, progress)
         whole = search.at(len(done))
         if whole.ok:
             return Bisection(None, len(done), search.tried, whole)
@@ -116,43 +116,6 @@ def bisect(
         alone = _alone(done[guilty], graph, runtime)
         found = _told(done[guilty], guilty, search.found[guilty + 1], alone)
         return Bisection(found, len(done), search.tried, whole)
-
-
-class _Search:
-    """A graph that can be taken to any point of its history."""
-
-    def __init__(
-        self, graph: Graph, done: Sequence[Application], verify: Verify, progress: Progress
-    ) -> None:
-        self.graph, self.done, self.verify, self.progress = graph, done, verify, progress
-        self.place = len(done)
-        self.found: dict[int, Verification] = {}
-        self.tried = 0
-
-    def at(self, place: int) -> Verification:
-        """What is found of the graph after `place` rewrites."""
-        while self.place > place:
-            self.place -= 1
-            self.done[self.place].change.undo()
-        while self.place < place:
-            self.done[self.place].change.redo()
-            self.place += 1
-        if place not in self.found:
-            self.tried += 1
-            self.progress(f"verifying after {place} of {len(self.done)} rewrites")
-            self.found[place] = self.verify(self.graph)
-        return self.found[place]
-
-    def guilty(self) -> int:
-        """The first rewrite after which the graph is not the same, where it still was before."""
-        if not self.at(0).ok:
-            raise ModelError("the model does not give the same twice, so nothing can be found out")
-        good, bad = 0, len(self.done)
-        while bad - good > 1:
-            middle = (good + bad) // 2
-            good, bad = (middle, bad) if self.at(middle).ok else (good, middle)
-        self.at(bad)
-        return bad - 1
 
 
 def _alone(application: Application, whole: Graph, runtime: Runtime) -> Verdict:

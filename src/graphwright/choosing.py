@@ -29,6 +29,13 @@ class Pipeline:
     lowering: Groups = ()
     target: str = "onnx"
 
+    def less(self, rule: str) -> Pipeline:
+        """The same without a rule."""
+        first, then, lowering = (
+            without([rule], groups) for groups in (self.first, self.then, self.lowering)
+        )
+        return replace(self, first=first, then=then, lowering=lowering)
+
 
 def pipeline(target: str, apply: Sequence[str], skip: Sequence[str]) -> Pipeline:
     """What runs, by what was asked for. Raises ModelError for a name that nothing has."""

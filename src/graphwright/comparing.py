@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from graphwright.api import load, where_drift_begins
+from graphwright.api import load
 from graphwright.ir.errors import ModelError
+from graphwright.noting import where_drift_begins
 from graphwright.report import plain
 from graphwright.runtime import Runtime
 from graphwright.summary import described, number, progress

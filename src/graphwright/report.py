@@ -163,6 +163,16 @@ def summarize(log: Log) -> tuple[list[RuleReport], list[LeftOut]]:
     return kept, left_out
 
 
+def left_out_for_all(wrong: Application, whole: Verification | None) -> LeftOut:
+    """The note of a rule that was left out everywhere, since the whole went wrong with it there."""
+    why = "" if whole is None else f": {whole.why}"
+    return LeftOut(
+        wrong.rule,
+        sources_of(wrong),
+        f"with it the whole is another function, so it was left out everywhere{why}",
+    )
+
+
 def sources_of(application: Application) -> tuple[str, ...]:
     """The nodes of the user's model that a rewrite replaces."""
     return tuple(sorted({s for node in application.matched for s in node.origin.sources}))
