@@ -83,3 +83,17 @@ def test_the_function_with_its_body_runs_empty(runtime: Runtime) -> None:
         "m": np.ones((0, 0), np.int64),
     }
     assert runtime.evaluate(done.graph, [feed])[0][0].shape == (0, 3, 32)
+
+
+def test_an_einsum_of_nothing_ends_a_child_and_not_this_process(runtime: Runtime) -> None:
+    graph = gw.parse(
+        "def model(q: f32[B, 7, 4], k: f32[B, 5, 4]):\n"
+        '    return Einsum(q, k * 0.5, equation="bsd,btd->bst")'
+    )
+    assert gw.optimize(graph).report.ok
+    nothing = {"q": np.ones((0, 7, 4), np.float32), "k": np.ones((0, 5, 4), np.float32)}
+    try:
+        (found,) = runtime.evaluate(graph, [nothing])[0]
+    except gw.ModelError:
+        return  # it crashed, and this process did not
+    assert found.shape == (0, 7, 5)
