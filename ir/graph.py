@@ -179,13 +179,17 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a model file says about itself beside its graph; `notes` are added by us."""
+    """What a model file says about itself beside its graph; `notes` are added by us.
+
+    `opsets` are those that the graph speaks of; `wanted` is a newer one to write it in.
+    """
 
     ir_version: int
     opsets: Mapping[str, int]
     source: object = field(default=None, repr=False)
     notes: Mapping[str, str] = field(default_factory=dict)
     calls: bool = True  # what its opsets lack may be written as calls of functions
+    wanted: int | None = None
 
 
 @dataclass(eq=False, slots=True, repr=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -329,3 +330,24 @@ def test_constants_are_folded_as_the_models_own_opset_means_them() -> None:
     assert ops(after.graph) == ["Add"]
     feed = {"x": np.zeros((2, 3, 4), np.float32)}
     assert same(on_ort(proto, feed), on_ort(after, feed))
+
+
+def test_what_the_opset_asked_for_has_is_used(tmp_path: Path) -> None:
+    graph = gw.parse(
+        "def g(q: f32[2, 4, 3, 8], k: f32[2, 4, 5, 8], v: f32[2, 4, 5, 8]):\n"
+        "    return Softmax(q @ Transpose(k, perm=(0, 1, 3, 2)) * 0.5, axis=-1) @ v"
+    )
+    graph.header = Header(8, {"": 17})
+    own, newer = gw.optimize(graph), gw.optimize(graph, opset=23)
+    assert own.report.ok
+    assert newer.report.ok
+    assert "Attention@23" not in {node.op for node in own.graph.nodes()}
+    again = gw.optimize(newer.graph)
+    for number, each in enumerate((newer, again)):
+        path = tmp_path / f"{number}.onnx"
+        gw.save(each.graph, path)
+        written = onnx.load(path)
+        assert {o.domain: o.version for o in written.opset_import} == {"": 23}
+        assert "Attention" in ops(written.graph)
+    with pytest.raises(ModelError, match="cannot be lowered to 13"):
+        gw.optimize(graph, opset=13)

@@ -64,13 +64,13 @@ class Model:
 
 
 def model_of(graph: Graph, opset: int | None) -> Model:
-    """What is shared, for a graph to be written in `opset` or in its own.
+    """What is shared, for a graph to be written in `opset`, the one it wants, or its own.
 
     Raises ModelError for an opset that is older than the graph's, or newer than ONNX's.
     """
     header = graph.header or DEFAULT
     own = header.opsets.get("") or _newest_for(header.ir_version)
-    target = own if opset is None else opset
+    target = opset or header.wanted or own
     if target < own:
         raise ModelError(f"the model is in opset {own}, which cannot be lowered to {target}")
     newest = onnx.defs.onnx_opset_version()

@@ -120,6 +120,7 @@ def optimize(
     verify: bool = True,
     tune: bool = False,
     functions: bool = False,
+    opset: int | None = None,
     isolated: bool = False,
     progress: Progress = lambda _: None,
 ) -> Result:
@@ -129,11 +130,15 @@ def optimize(
     on made inputs; `verify=False` checks nothing. `apply` names rules to run beside the default
     ones and `skip` rules not to run; `tune` measures what each lowering is worth here and leaves
     out what is slower. `functions` leaves attention as one operator, which is written as a function
-    that the model brings along. `isolated` runs ONNX Runtime in a child process. Raises ModelError
-    for bad models, names and data; a whole that does not verify is in `Result.report.ok`.
+    that the model brings along. `opset` is a newer one to be in, whose operators may be used.
+    `isolated` runs ONNX Runtime in a child process. Raises ModelError for bad models, names and
+    data; a whole that does not verify is in `Result.report.ok`.
     """
     chosen = pipeline(target, apply, skip)
     before = model if isinstance(model, Graph) else load(model, inline=True)
+    if opset is not None:
+        check_opset(before, opset)
+        chosen = replace(chosen, opset=opset)
     if functions:
         chosen = replace(chosen, lowering=with_calls(chosen.lowering, before, target))
     if target == "mlir":
@@ -152,7 +157,6 @@ def rewritten(
     *,
     tune: bool = False,
     own: bool = False,
-    calls: bool = True,
 ) -> Result:
     """What a pipeline makes of a graph, checked; `own` is one that nobody else holds.
 
@@ -166,8 +170,10 @@ def rewritten(
     with uncollected(), Runtime(isolated=isolated) as runtime:
         graph = before if own and not verify else clone(before)  # without a check it is not kept
         counted = count_operators(before)
-        if graph.header is not None and not calls:
-            graph.header = replace(graph.header, calls=False)
+        if graph.header is not None:
+            graph.header = replace(
+                graph.header, calls=chosen.calls, wanted=chosen.opset or graph.header.wanted
+            )
         budget = budget_for(graph, runtime)
         check = _checker(runtime) if verify else None
         measured: list[Measured] = []
@@ -227,9 +233,7 @@ def rewritten(
     if wrong is None:
         return Result(graph, report, done)
     less = chosen.less(wrong.rule)
-    again = rewritten(
-        before, less, data, verify, isolated, progress, tune=tune, own=own, calls=calls
-    )
+    again = rewritten(before, less, data, verify, isolated, progress, tune=tune, own=own)
     again.report.left_out.append(left_out_for_all(wrong, report.verified))
     return again
 
@@ -265,7 +269,7 @@ def attentions(model: Graph | str | os.PathLike[str], *, isolated: bool = False)
 
 def budget_for(graph: Graph, runtime: Runtime) -> Budget:
     """What rules may know of `graph`, and ask of the runtime."""
-    opset = graph.header.opsets.get("", 1) if graph.header else 0
+    opset = graph.header.wanted or graph.header.opsets.get("", 1) if graph.header else 0
     return Budget(
         lambda node: runtime.compute(node, graph),
         sizes=input_sizes(graph),

@@ -21,13 +21,19 @@ Groups: TypeAlias = tuple[Group, ...]
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What runs, in order: what raises a model, what was asked for, what trims, what lowers."""
+    """What runs, in order: what raises a model, what was asked for, what trims, what lowers.
+
+    What comes out is for `target`, in `opset` where that is newer than the model's, with `calls` of
+    functions for what that lacks.
+    """
 
     first: Groups
     asked: tuple[Step, ...] = ()
     then: Groups = ()
     lowering: Groups = ()
     target: str = "onnx"
+    opset: int | None = None
+    calls: bool = True
 
     def less(self, rule: str) -> Pipeline:
         """The same without a rule."""

@@ -28,7 +28,7 @@ def unfuse(
     in the report's notes. Raises ModelError for bad models and data.
     """
     before = model if isinstance(model, Graph) else load(model, inline=True)
-    result = rewritten(before, Pipeline(UNFUSE), data, verify, isolated, progress, calls=False)
+    result = rewritten(before, Pipeline(UNFUSE, calls=False), data, verify, isolated, progress)
     with Runtime(isolated=isolated) as runtime:
         budget = budget_for(result.graph, runtime)
         result.report.notes += _left_alone(result.graph, budget)

@@ -77,6 +77,7 @@ def command(
             verify=not no_verify,
             tune=tune,
             functions=functions,
+            opset=opset,
             isolated=True,
             progress=progress,
         )
