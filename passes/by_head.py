@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 import numpy as np
 
@@ -20,6 +21,14 @@ def in_heads(made: Graph, had: Graph | None, chosen: Sequence[int], count: int) 
     new = inlined(_make, made, s)
     old = _make("Softmax", s, axis=-1) if had is None else inlined(_make, had, s)
     result = _make("Where", flags, new, old)
+    return Graph(made.name, (s,), return_node([result], ["weights"]))
+
+
+def zero_where_hidden(made: Graph) -> Graph:
+    """The body that gives 0 in a row of which all keys are hidden, and else what `made` does."""
+    s = Value(made.inputs[0].type, name="s")
+    seen = _make("Greater", _make("ReduceMax", s, axes=(-1,), keepdims=1), -inf)
+    result = _make("Where", seen, inlined(_make, made, s), 0.0)
     return Graph(made.name, (s,), return_node([result], ["weights"]))
 
 

@@ -23,11 +23,11 @@ from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.normalizers import BODY, body
 from graphwright.ir.ops import node_of, return_node
-from graphwright.ir.rows import faults
+from graphwright.ir.rows import faults, traits
 from graphwright.ir.types import TensorType
 from graphwright.passes.attention.bodies import scores_type
-from graphwright.passes.attention.validity import heads_of, hidden
-from graphwright.passes.by_head import in_heads, taken
+from graphwright.passes.attention.validity import gives_zero, heads_of, hidden
+from graphwright.passes.by_head import in_heads, taken, zero_where_hidden
 from graphwright.passes.example import Example
 from graphwright.passes.fitting import Fit, fitted
 from graphwright.passes.rule import Replacement, need
@@ -107,8 +107,8 @@ def normalized(work: Work, node: Node, formula: str, hides: bool = True) -> Valu
     """What an attention gives whose softmax is replaced by a formula, in the heads asked for.
 
     `hides`: hidden keys get the score -inf, however they are hidden, and a row of which all keys
-    are hidden is taken as it is. Refuses heads that have another normalizer already, or that are
-    not there.
+    are hidden is taken as it is, or gives 0 where it did. Refuses heads that have another
+    normalizer already, or that are not there.
     """
     heads, had = heads_of(node), node.bodies.get(BODY)
     chosen, gone = work.places.heads_of(heads), taken(had, heads)
@@ -117,6 +117,8 @@ def normalized(work: Work, node: Node, formula: str, hides: bool = True) -> Valu
     need(not both, f"the softmax of head {', '.join(map(str, both))} is replaced already")
     op = work.at(node.outputs[0], [v for v in node.inputs if v is not None])
     made = _body(work, formula, scores_type(node.inputs, node.attrs))
+    if hides and gives_zero(node) and traits(made).dead == "other":
+        made = zero_where_hidden(made)
     made = in_heads(made, had, chosen, heads)
     inputs, attrs = hidden(op, node) if hides else (list(node.inputs), dict(node.attrs))
     return op.call("Attention", *inputs, **attrs, normalizer=made)

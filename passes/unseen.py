@@ -29,7 +29,8 @@ def seeing(work: Work, node: Node, near: Seen) -> Replacement:
     rows, columns = _positions(op, node)
     seen = near(op, rows, columns)
     seen = op.Unsqueeze(seen, axes=tuple(range(len(dims_of(result, "result")) - 2)))
-    _, valid = hide(op, *padded(node, 5)[3:5])
+    bias, mask = padded(node, 5)[3:5]
+    valid = hide(op, bias, mask)
     if valid is not None:
         left = op.Cast(op.And(valid, seen), to="f32")
         seen = op.Or(seen, op.Less(op.ReduceMax(left, axes=(-1,), keepdims=1), 0.5))

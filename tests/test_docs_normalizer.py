@@ -58,6 +58,22 @@ def test_it_is_applied_to_a_model(folder: Path) -> None:
     np.testing.assert_allclose(given, _meant(feed), rtol=1e-4, atol=1e-5)
 
 
+def test_it_is_a_module_of_pytorch_that_learns(folder: Path) -> None:
+    torch = pytest.importorskip("torch")
+    graph = gw.parse(MODEL)
+    graph.header = Header(10, {"": 17})
+    asked = f"{folder / 'power_attention.py'}:power=3@heads=1"
+    module = gw.to_torch(gw.optimize(graph, apply=[asked]).graph)
+    feed = _feed()
+    inputs = [torch.from_numpy(feed[name]) for name in "qkvm"]
+    inputs[0].requires_grad_()
+    found = module(*inputs)
+    np.testing.assert_allclose(found.detach().numpy(), _meant(feed), rtol=1e-4, atol=1e-5)
+    found.square().sum().backward()
+    assert torch.isfinite(inputs[0].grad).all()
+    assert (inputs[0].grad.abs().amax((0, 2, 3)) > 0).all(), "each head learns"
+
+
 def _feed() -> dict[str, Array]:
     rng = np.random.default_rng(0)
     q, k, v = (rng.normal(size=(2, 2, 5, 4)).astype(np.float32) for _ in "qkv")

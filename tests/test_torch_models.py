@@ -182,3 +182,35 @@ def test_a_module_runs_in_other_float_types() -> None:
     assert (wide.dtype, half.dtype) == (torch.float64, torch.bfloat16)
     torch.testing.assert_close(wide, wanted.double(), rtol=1e-4, atol=1e-5)
     assert torch.nn.functional.cosine_similarity(half.float(), wanted, -1).min() > 0.999
+
+
+def test_a_normalizer_is_compiled_and_exported_too() -> None:
+    case = built("bert", "eager")
+    result = gw.optimize(loaded(case, dynamic=True), apply=["log2-softmax"])
+    assert result.report.applied[0].count == 2
+    module = gw.to_torch(result.graph, straight_through=True).eval()
+    wanted = outputs(case, module)[0]
+    compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
+    found = compiled(*case.inputs.values())
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    found.square().mean().backward()
+    learnt = [p.grad for p in module.parameters() if p.grad is not None]
+    assert learnt
+    assert all(torch.isfinite(gradient).all() for gradient in learnt)
+    sizes = [case.sizes[name] for name in case.inputs]
+    again = gw.to_torch(gw.load(module, tuple(case.inputs.values()), dynamic_shapes=sizes))
+    torch.testing.assert_close(outputs(case, again)[0], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_scale_behind_the_product_is_a_module_too() -> None:
+    graph = gw.parse("""
+def f(q: f32[2, 2, 3, 4], k: f32[2, 1, 5, 4], v: f32[2, 1, 5, 4], m: bool[2, 1, 1, 5]):
+    return Attention(q, k, v, None, m, scale=0.3, cap=0.0, filler=-1e4, guard=0, precision="",
+                     late=1)
+""")
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(2, heads, n, 4) for heads, n in ((2, 3), (1, 5), (1, 5)))
+    m = torch.arange(5) < torch.tensor([5, 2])[:, None, None, None]
+    found = gw.to_torch(graph)(q, k, v, m)
+    scores = torch.where(m, 0.3 * (q @ k.mT), -1e4)
+    torch.testing.assert_close(found, scores.softmax(-1) @ v)

@@ -9,15 +9,22 @@ from typing import Any
 
 import torch
 
+from graphwright.backends.torch.gradients import finite, straight_softmax
 from graphwright.backends.torch.operators.creating import listed, plain
-from graphwright.backends.torch.operators.rounding import STRAIGHT, THRESHOLDS
 from graphwright.backends.torch.registry import DTYPES, Lowering, lowerings
 from graphwright.backends.torch.sizes import Sizes
+from graphwright.backends.torch.straight import (
+    call_of,
+    is_float,
+    is_in_integers,
+    may_derive_to_none,
+)
 from graphwright.backends.torch.weights import Weights, identifier
 from graphwright.ir.const import Const
 from graphwright.ir.dims import Sym
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Attr, AttrRef, Function, Graph, Node, Value
+from graphwright.ir.normalizers import BODY, inlined
 from graphwright.ir.operators.attention import written_out
 from graphwright.ir.ops import contents_of, node_of, scalar
 from graphwright.ir.types import FLOATS, TensorType
@@ -117,6 +124,13 @@ class _Part:
             self.values[value] = self.attribute(self.writer.weights.name_of(value))
         return self.values[value]
 
+    def read(self, node: Node, value: Value | None) -> Any:
+        """A value as a node reads it: where it may derive to no number, gradients stay numbers."""
+        given = self.value(value)
+        if value is None or value.const or not is_float(value) or not may_derive_to_none(node):
+            return given
+        return self.sheet.call_function(finite, (given,))
+
     def attribute(self, name: str) -> Any:
         """A parameter or a buffer."""
         if name not in self.attributes:
@@ -152,7 +166,11 @@ class _Part:
             return
         if node.op in ("If", "Loop"):
             raise ModelError(f"{node.op} has no form in PyTorch here")
-        if self.writer.straight and self._straight(node):
+        passing = call_of(node) if self.writer.straight else None
+        if passing is not None:
+            call, values = passing
+            read = tuple(self.read(node, v) for v in values)
+            self.values[node.outputs[0]] = self.sheet.call_function(call, read)
             return
         if node.op == "Attention" and node.bodies:
             self._written_out(node)
@@ -164,7 +182,7 @@ class _Part:
             self.values[node.outputs[0]] = self.sheet.call_function(torch.rsqrt, (given,))
             return
         args = [
-            self.numbers(v) if i in row.numbers or _is_power(node, i) else self.value(v)
+            self.numbers(v) if i in row.numbers or _is_power(node, i) else self.read(node, v)
             for i, v in enumerate(node.inputs)
         ]
         self._bind(
@@ -173,17 +191,27 @@ class _Part:
 
     def _written_out(self, node: Node) -> None:
         """Write an attention whose weights a body makes as the operators it is made of."""
-        made: list[Node] = []
+        body, made = node.bodies[BODY], list[Node]()
+        rows: list[tuple[Value, Value]] = []
 
         def make(op: str, *inputs: Value | float | None, **attrs: Attr) -> Value:
             made.append(node_of(op, inputs, attrs))
             return made[-1].outputs[0]
 
+        def normalized(scores: Value) -> Value:
+            rows.append((scores, inlined(make, body, scores)))
+            return rows[-1][1]
+
         fields: dict[str, Any] = dict(node.attrs)
         operands: list[Any] = list(node.inputs)
-        y = written_out(make, *operands, normalizer=node.bodies["normalizer"], **fields)
+        y = written_out(make, *operands, normalizer=normalized, **fields)
+        in_integers = self.writer.straight and is_in_integers(body)
         for each in made:
             self.node(each)
+            for scores, weights in rows if in_integers else ():
+                if each is weights.producer:
+                    pair = (self.values[weights], self.values[scores])
+                    self.values[weights] = self.sheet.call_function(straight_softmax, pair)
         self.values[node.outputs[0]] = self.value(y)
         for each in reversed(made):
             each.detach()
@@ -219,21 +247,6 @@ class _Part:
         call = torch.Tensor.new_empty
         return self.sheet.call_function(call, (self._marker(), 0), {"dtype": DTYPES[dtype]})
 
-    def _straight(self, node: Node) -> bool:
-        """Write a rounding or a threshold so that gradients pass; False for all others."""
-        if node.op in STRAIGHT:
-            given = self.value(node.inputs[0])
-            self._bind(node, self.sheet.call_function(STRAIGHT[node.op], (given,)))
-            return True
-        test = node.inputs[0].producer if node.op == "Cast" and node.inputs[0] else None
-        if test is None or test.op not in THRESHOLDS or node.attrs["to"] not in FLOATS:
-            return False
-        pair = tuple(self.value(v) for v in test.inputs)
-        if not all(isinstance(v, Value) and _is_float(v) for v in test.inputs):
-            return False
-        self._bind(node, self.sheet.call_function(THRESHOLDS[test.op], pair))
-        return True
-
     def _bind(self, node: Node, made: Any) -> None:
         if self.writer.rows[node.op].results == 1:
             self.values[node.outputs[0]] = made
@@ -259,7 +272,3 @@ def _is_power(node: Node, index: int) -> bool:
     """Whether an input is the exponent, one number, by which PyTorch chooses how to compute."""
     value = node.inputs[index]
     return node.op == "Pow" and index == 1 and value is not None and scalar(value) is not None
-
-
-def _is_float(value: Value) -> bool:
-    return isinstance(value.type, TensorType) and value.type.dtype in FLOATS

@@ -27,13 +27,19 @@ def heads_of(node: Node) -> int:
 def hidden(op: Builder, node: Node) -> tuple[list[Value | None], dict[str, Attr]]:
     """The inputs and attributes of an attention such that hidden keys have the score -inf."""
     q, k, v, bias, mask, sink = (*node.inputs, None, None, None)[:6]
-    bias, hides = hide(op, bias, mask)
+    hides = hide(op, bias, mask, opened=not gives_zero(node))
     if mask is not None and isfinite(float(str(node.attrs["filler"]))):
         bias = _flat(op, bias, mask, dtype_of(q))
     inputs = [q, k, v, bias, hides, sink]
     while inputs[-1] is None:
         inputs.pop()
     return inputs, dict(node.attrs) if hides is None else {**node.attrs, "filler": -inf}
+
+
+def gives_zero(node: Node) -> bool:
+    """Whether a row of which the mask hides all keys gives 0."""
+    masked = len(node.inputs) > 4 and node.inputs[4] is not None
+    return masked and bool(node.attrs["guard"]) and node.attrs["filler"] == -inf
 
 
 def _flat(op: Builder, bias: Value | None, mask: Value, dtype: str) -> Value:
@@ -43,19 +49,22 @@ def _flat(op: Builder, bias: Value | None, mask: Value, dtype: str) -> Value:
     return op.Where(_dead(op, mask), low, 0.0 if bias is None else bias)
 
 
-def hide(op: Builder, bias: Value | None, mask: Value | None) -> tuple[Value | None, Value | None]:
-    """The bias and the mask of an attention, such that the mask hides all keys that are hidden.
+def hide(op: Builder, bias: Value | None, mask: Value | None, opened: bool = True) -> Value | None:
+    """The mask that hides all keys that the bias and the mask of an attention hide, if any.
 
     bias, mask: [*B, H, S, T], each axis the whole or 1. Exporters add what hides keys, such as
-    -10000. A row of which all keys are hidden is left as it is, none of them hidden any more: what
-    it gives is decided by its scores, as it was before.
+    -10000. Of a row in which all that the mask leaves are hidden so, none of those is hidden any
+    more: what it gives is decided by its scores, as it was before. A row of which the mask hides
+    all keys is `opened` too.
     """
-    if bias is not None and not _is_open(bias):
-        counts = op.Greater(bias, UNWEIGHED)
-        mask = counts if mask is None else op.And(mask, counts)
+    counts = None if bias is None or _is_open(bias) else op.Greater(bias, UNWEIGHED)
     if mask is None:
-        return bias, None
-    return bias, op.Or(mask, _dead(op, mask))
+        return None if counts is None else op.Or(counts, _dead(op, counts))
+    left = mask
+    if counts is not None:
+        both = op.And(mask, counts)
+        left = op.Or(both, op.And(mask, _dead(op, both)))
+    return op.Or(left, _dead(op, mask)) if opened else left
 
 
 def _dead(op: Builder, mask: Value) -> Value:

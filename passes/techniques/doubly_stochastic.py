@@ -76,7 +76,7 @@ def _written(work: Work, node: Node, steps: int) -> Replacement:
     need(queries == keys, "it has not as many keys as queries")
     need(sink is None, "a sink beside its scores is no column")
     op = work.at(node.outputs[0], [each for each in node.inputs if each is not None])
-    _, valid = hide(op, bias, mask)
+    valid = hide(op, bias, mask)
     tokens = None if valid is None else _tokens(op, valid)
     heads = head_count(node)
     attrs: dict[str, Any] = dict(node.attrs)

@@ -67,7 +67,7 @@ def _chosen(work: Work, layer: int, node: Node, keep: int) -> Replacement:
     assert v is not None
     need(dtype_of(v) == dtype_of(result) and not node.attrs["precision"], "it works in two types")
     bias = _bias(op, layer, v, head_count(node))
-    _, valid = hide(op, had, mask)
+    valid = hide(op, had, mask)
     offered = bias if valid is None else op.Where(valid, bias, constant(float("-inf"), dtype_of(v)))
     less = op.Less(offered, _last_chosen(op, offered, v, keep))
     gone = less if valid is None else op.And(valid, less)

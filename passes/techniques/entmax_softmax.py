@@ -21,7 +21,8 @@ def entmax_softmax(*, alpha: float = 1.5) -> str:
     """w' = relu((alpha - 1) s - t)^(1 / (alpha - 1)), with the t for which they sum to 1
 
     alpha is 1.01 to 2. t lies at most 1 below the greatest of (alpha - 1) s, and is found by
-    halving that 24 times; what is left of the error is divided out.
+    halving that 24 times and by one step of Newton's, whose gradient is that of t; what is left of
+    the error is divided out.
     """
     within("entmax-softmax: alpha", alpha, 1.01, 2)
     power = 1 / (alpha - 1)
@@ -30,4 +31,7 @@ def entmax_softmax(*, alpha: float = 1.5) -> str:
         middle = f"t{i - 1} + {2.0**-i}"
         total = f"ReduceSum(Pow(Relu(x - m{i}), {power}))"
         lines += [f"m{i} = {middle}", f"t{i} = Where({total} >= 1.0, m{i}, t{i - 1})"]
-    return "\n".join([*lines, f"e = Pow(Relu(x - t{STEPS}), {power})", "e / ReduceSum(e)"])
+    t = f"t{STEPS}"
+    falls = f"Where(x > {t}, Pow(Relu(x - {t}), {power - 1}) * {power}, 0.0)"
+    last = f"{t} + (ReduceSum(Pow(Relu(x - {t}), {power})) - 1.0) / ReduceSum({falls})"
+    return "\n".join([*lines, f"e = Pow(Relu(x - ({last})), {power})", "e / ReduceSum(e)"])

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from graphwright import testing
+from graphwright import testing, torch_trying
 from graphwright.backends.onnx.reference import evaluate64
 from graphwright.calibration import Calibration
 from graphwright.driver import fragment, input_sizes
@@ -93,12 +93,13 @@ def notes_where_nodes_are_from(technique: Technique, example: Example) -> None:
 
 
 def computes_the_same_everywhere(technique: Technique, example: Example) -> None:
-    """What it makes computes the same as a function, written in place, and in float64."""
+    """What it makes computes the same as a function, written in place, in PyTorch, in float64."""
     graph = _graph(example)
     _applied(technique, graph)
     feeds = make_feeds(graph)
     called, placed = (_ran(graph, feeds, ir_version) for ir_version in (10, 7))
     _assert_alike(f"{technique.name}, in place", graph, feeds, called, placed)
+    _try_in_torch(technique.name, graph, feeds, called)
 
 
 def says_why_not(technique: Technique, example: Example) -> None:
@@ -125,6 +126,7 @@ def agrees_everywhere(technique: Technique, **knobs: Knob) -> None:
     """A normalizer computes the same in every form, whatever attention it stands in.
 
     With keys that share heads, with keys hidden or biased, in rows without keys, of large scores.
+    In PyTorch, where that is installed, its gradients are numbers there too.
     """
     for name, given, operands, scale in SCORES:
         heads = 2 if name == "grouped" else 4
@@ -141,6 +143,8 @@ def attention(q: f32[2, 4, 5, 8], k: f32[2, {heads}, 6, 8], v: f32[2, {heads}, 6
         for ir_version in (7, 10):
             gave = _ran(graph, feeds, ir_version)
             _assert_alike(f"{technique.name}, {name}", graph, feeds, oracle, gave)
+        _try_in_torch(f"{technique.name}, {name}", graph, feeds, oracle)
+        _has_gradients(f"{technique.name}, {name}", graph, feeds)
 
 
 def _oracle(graph: Graph, feed: Feed) -> Array:
@@ -162,6 +166,26 @@ def _ran(graph: Graph, feeds: Sequence[Feed], ir_version: int) -> list[list[Any]
     opsets = {"": 17} if graph.header is None else graph.header.opsets
     graph.header = Header(ir_version, opsets)
     return _runtime().evaluate(graph, feeds)
+
+
+def _try_in_torch(
+    what: str, graph: Graph, feeds: Sequence[Feed], before: Sequence[Sequence[Any]]
+) -> None:
+    """The module of PyTorch gives what other forms give, also in float64."""
+    if torch_trying.is_installed():
+        wide = evaluate64(graph, feeds)
+        _assert_alike(f"{what}, in PyTorch", graph, feeds, before, torch_trying.ran(graph, feeds))
+        gave = torch_trying.ran(graph, feeds, wide=True)
+        _assert_alike(f"{what}, in PyTorch in float64", graph, feeds, wide, gave)
+
+
+def _has_gradients(what: str, graph: Graph, feeds: Sequence[Feed]) -> None:
+    """Gradients in PyTorch are numbers, through rows without keys too."""
+    for straight in (False, True) if torch_trying.is_installed() else ():
+        found = torch_trying.gradients(graph, feeds, straight)
+        for feed, each in zip(feeds, found, strict=True):
+            fine = all(np.isfinite(gradient).all() for gradient in each)
+            assert fine, f"{what}: its gradients in PyTorch are no numbers ({feed.about})"
 
 
 def _assert_alike(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.techniques.applying import applied
+from tests.techniques.applying import applied, attention
 
 from graphwright.ir.const import Array
 from graphwright.ir.graph import Graph
 from graphwright.ir.parse import parse
+from graphwright.passes.technique import Technique, techniques
 from graphwright.runtime import Runtime
 from graphwright.verification.feeds import Feed
 
+NORMALIZERS = [each for each in techniques().values() if each.formula is not None]
 RNG = np.random.default_rng(0)
 FEED = {
     **{n: RNG.normal(size=(2, 2, 5, 4)).astype(np.float32) for n in "qkv"},
@@ -47,3 +49,32 @@ def test_a_finite_filler_averages(bias: str, filler: float) -> None:
     mean = FEED["v"][1].mean(-2, keepdims=True).repeat(3, -2)
     np.testing.assert_allclose(before[1, :, :3], mean, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("technique", NORMALIZERS, ids=lambda each: each.name)
+@pytest.mark.parametrize("heads", [None, (1,)])
+def test_a_row_that_gave_0_gives_0(technique: Technique, heads: tuple[int, ...] | None) -> None:
+    """As in PyTorch: its scaled_dot_product_attention under a boolean mask gives 0 there."""
+    graph = attention("m: bool[2, 1, 5, 5]", "None, m", tokens=5, guard=1)
+    made = applied(graph, technique.name, heads=heads)
+    assert (made.count, made.left_out) == (1, [])
+    feed = Feed({name: FEED[name] for name in "qkvm"}, "")
+    with Runtime(isolated=False) as runtime:
+        (found,) = runtime.evaluate(made.graph, [feed])[0]
+    assert not found[1, :, :3].any()
+    assert found[1, :, 3:].any(-1).all()
+    assert np.isfinite(found).all()
+
+
+def test_a_key_that_a_mask_hides_stays_hidden_where_a_bias_hides_the_others() -> None:
+    """A row of which all keys that the mask leaves are -10000: those are seen, and no other."""
+    given = {**FEED, "m": FEED["m"].copy(), "b": np.zeros((2, 1, 5, 5), np.float32)}
+    given["m"][0, 0, 2] = [True, True, False, False, False]
+    given["b"][0, 0, 2] = -1e4
+    made = applied(model("b", -np.inf), "stablemax").graph
+    with Runtime(isolated=False) as runtime:
+        (first, _), (other, _) = (
+            runtime.evaluate(made, [Feed({**given, "v": v}, "")])[0]
+            for v in (given["v"], np.where(np.arange(5)[:, None] < 2, given["v"], 99.0))
+        )
+    np.testing.assert_array_equal(first[0, :, 2], other[0, :, 2])

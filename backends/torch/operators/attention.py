@@ -24,6 +24,7 @@ def attention(
     filler: float = -inf,
     guard: int = 0,
     precision: str = "",
+    late: int = 0,
 ) -> Any:
     """The operator of the IR; PyTorch's own where that is the same, rows without keys included.
 
@@ -34,7 +35,7 @@ def attention(
     same = not cap and sink is None and filler == -inf and (bool(guard) or not hidden)
     if same and q.dtype == v.dtype:
         return _by_pytorch(q, k, v, bias, mask, scale)
-    return _written_out(q, k, v, bias, mask, sink, scale, cap, filler, guard, precision)
+    return _written_out(q, k, v, bias, mask, sink, scale, cap, filler, guard, precision, late)
 
 
 def _by_pytorch(q: Any, k: Any, v: Any, bias: Any, mask: Any, scale: float) -> Any:
@@ -65,9 +66,10 @@ def _written_out(
     filler: float,
     guard: int,
     precision: str,
+    late: int = 0,
 ) -> Any:
     k, values = (_repeated(x, q.shape[-3]) for x in (k, v))
-    s = (q * scale) @ k.mT
+    s = (q @ k.mT) * scale if late else (q * scale) @ k.mT
     wide = DTYPES[precision] if precision and s.dtype != torch.float64 else s.dtype
     s = s if bias is not None and bias.dtype == s.dtype else s.to(wide)
     s = cap * torch.tanh(s / cap) if cap else s

@@ -1,4 +1,4 @@
-"""Operators that quantize; and rounding and thresholds that gradients pass through."""
+"""Operators that quantize."""
 
 from __future__ import annotations
 
@@ -52,56 +52,3 @@ def dynamic_quantize(x: Any) -> tuple[Any, Any, Any]:
     zero = torch.clamp(torch.round(-low / safe), 0, 255).to(torch.uint8)
     y = torch.clamp(torch.round(x / safe) + zero.to(x.dtype), 0, 255).to(torch.uint8)
     return y, scale, zero
-
-
-def straight(function: Any) -> Any:
-    """A function that rounds, through which gradients pass as through x itself.
-
-    Source: Bengio, Léonard and Courville 2013, "Estimating or Propagating Gradients Through
-    Stochastic Neurons for Conditional Computation", arXiv:1308.3432, section 4.
-    """
-
-    def passing(x: Any) -> Any:
-        return x + (function(x) - x).detach()
-
-    return passing
-
-
-STRAIGHT = {
-    "Round": straight(torch.round),
-    "Floor": straight(torch.floor),
-    "Ceil": straight(torch.ceil),
-    "Sign": straight(torch.sign),
-}
-"""Functions that round, for training; their values are what they are."""
-
-
-def straight_greater(x: Any, y: Any) -> Any:
-    """1 where x is above y, else 0; its gradient is that of x - y near the threshold."""
-    soft = torch.clamp(x - y + 0.5, 0.0, 1.0)
-    return soft + ((x > y).to(soft.dtype) - soft).detach()
-
-
-def straight_less(x: Any, y: Any) -> Any:
-    """1 where x is below y, else 0, as `straight_greater`."""
-    return straight_greater(y, x)
-
-
-def straight_greater_or_equal(x: Any, y: Any) -> Any:
-    """1 where x is not below y, else 0, as `straight_greater`."""
-    soft = torch.clamp(x - y + 0.5, 0.0, 1.0)
-    return soft + ((x >= y).to(soft.dtype) - soft).detach()
-
-
-def straight_less_or_equal(x: Any, y: Any) -> Any:
-    """1 where x is not above y, else 0, as `straight_greater`."""
-    return straight_greater_or_equal(y, x)
-
-
-THRESHOLDS = {
-    "Greater": straight_greater,
-    "Less": straight_less,
-    "GreaterOrEqual": straight_greater_or_equal,
-    "LessOrEqual": straight_less_or_equal,
-}
-"""Comparisons whose truth is cast to a float, for training."""
