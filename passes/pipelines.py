@@ -64,6 +64,9 @@ TRIM: tuple[Group, ...] = (
 """What an attention does not need, and rows that nobody reads; after techniques, since some of it
 holds for softmax alone."""
 
+RAGGED = _group("ragged", "drop-hidden-tokens", "move-rows", "merge-equal")
+"""Tokens that a mask hides left out, once the outputs say nothing of them; only when asked for."""
+
 DEFAULT: tuple[Group, ...] = (*RAISE, *TRIM)
 """The groups of a default run, each to its fixed point; every rule in it is lossless."""
 

@@ -122,7 +122,10 @@ class Budget:
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """One way to rewrite a graph; `at` gives the replacement for a value, or says why not."""
+    """One way to rewrite a graph; `at` gives the replacement for a value, or says why not.
+
+    One that `adds` computes more, so that rules which follow leave more out.
+    """
 
     name: str
     doc: str
@@ -131,6 +134,7 @@ class Rule:
     build: Callable[[Match, Builder], Value]
     examples: tuple[Example, ...] = field(repr=False)
     may_share: bool = False
+    adds: bool = False
 
     def at(self, root: Value, budget: Budget, options: Sequence[Pattern] = ()) -> Built:
         """The replacement for `root`, not yet in the graph. Raises NoMatch with the reason."""
@@ -210,12 +214,17 @@ def _add(made: Rule | Sweep, module: str) -> None:
 
 
 def rule(
-    pattern: Pattern, contract: Contract, *examples: Example, may_share: bool = False
+    pattern: Pattern,
+    contract: Contract,
+    *examples: Example,
+    may_share: bool = False,
+    adds: bool = False,
 ) -> Callable[[Callable[[Match, Builder], Value]], Rule]:
     """Make a rule of the function below: its name and docstring are the rule's.
 
     Raises TypeError for a pattern of variables and arithmetic alone.
     `may_share`: it may fire though others read a value inside the match, since that costs nothing.
+    `adds`: it computes more, so that rules which follow leave more out.
     """
 
     def registered(build: Callable[[Match, Builder], Value]) -> Rule:
@@ -224,7 +233,8 @@ def rule(
         if not pattern.anchors:
             raise TypeError(f"{name}: its pattern names no operator, so it would be tried anywhere")
         count_uses(pattern)
-        made = Rule(name, dedent(build.__doc__ or ""), pattern, contract, build, examples, shares)
+        doc = dedent(build.__doc__ or "")
+        made = Rule(name, doc, pattern, contract, build, examples, shares, adds)
         _add(made, build.__module__)
         return made
 

@@ -12,7 +12,7 @@ from graphwright.ir.contracts import LOSSLESS, Exact
 from graphwright.ir.graph import Graph
 from graphwright.ir.parse import parse
 from graphwright.ir.text import show
-from graphwright.passes.pipelines import BARE, DEFAULT, LINEAR, LOWER, RAISE_FUSED, TIDY
+from graphwright.passes.pipelines import BARE, DEFAULT, LINEAR, LOWER, RAGGED, RAISE_FUSED, TIDY
 from graphwright.passes.rewrite import Group, rewrite
 from graphwright.passes.rule import Budget, Example, Rule, Sweep, rules
 from graphwright.runtime import Runtime
@@ -26,6 +26,7 @@ ALL = (
     *DEFAULT,
     BARE,
     LINEAR,
+    RAGGED,
     RAISE_FUSED,
     *(group for groups in LOWERING.values() for group in groups),
 )

@@ -8,6 +8,7 @@ from graphwright.ir.graph import Node, Use, Value
 from graphwright.passes.attention.factors import Unprovable, View
 from graphwright.passes.axes.chosen import Rows, rows_of
 from graphwright.passes.axes.naming import PRODUCTS
+from graphwright.passes.axes.packing import counted_by
 from graphwright.passes.axes.region import Region, grown, place
 from graphwright.passes.axes.remaking import remade
 from graphwright.passes.looking import Looking, Readings
@@ -32,7 +33,8 @@ def _looked(node: Node) -> Readings:
         raise NoMatch(str(reason)) from None
     need(rows.chosen, "there is one row")
     region = grown(node, rows.value, rows.view, rows.chosen, rows.may)
-    need(any(n.op in WORTH for n in region.nodes()), "no product stands before it")
+    worth = counted_by(node) is not None or any(n.op in WORTH for n in region.nodes())
+    need(worth and region.entered, "no product stands before it")
     entered = set(region.entered)
     inputs = [v for n in region.nodes() for v in n.inputs]
     leaves = [v for v in (*inputs, *node.inputs[1:]) if v is not None and v not in entered]

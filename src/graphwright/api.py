@@ -25,6 +25,7 @@ from graphwright.ir.errors import ModelError
 from graphwright.ir.garbage import uncollected
 from graphwright.ir.graph import Graph
 from graphwright.noting import not_run, notes_of, where_drift_begins
+from graphwright.outputs import with_zero_padding
 from graphwright.passes.caches import Change, alike, in_use, with_less
 from graphwright.passes.pipelines import BARE, SIMPLIFY
 from graphwright.passes.rewrite import Application, Group
@@ -121,6 +122,7 @@ def optimize(
     tune: bool = False,
     functions: bool = False,
     opset: int | None = None,
+    ragged: bool = False,
     isolated: bool = False,
     progress: Progress = lambda _: None,
 ) -> Result:
@@ -130,11 +132,12 @@ def optimize(
     on made inputs; `verify=False` checks nothing. `apply` names rules to run beside the default
     ones and `skip` rules not to run; `tune` measures what each lowering is worth here and leaves
     out what is slower. `functions` leaves attention as one operator, which is written as a function
-    that the model brings along. `opset` is a newer one to be in, whose operators may be used.
-    `isolated` runs ONNX Runtime in a child process. Raises ModelError for bad models, names and
-    data; a whole that does not verify is in `Result.report.ok`.
+    that the model brings along. `ragged` leaves padding out, and outputs are 0 for tokens that the
+    mask hides. `opset` is a newer one to be in, whose operators may be used. `isolated` runs ONNX
+    Runtime in a child process. Raises ModelError for bad models, names and data; a whole that does
+    not verify is in `Result.report.ok`.
     """
-    chosen = pipeline(target, apply, skip)
+    chosen = pipeline(target, apply, skip, ragged)
     before = model if isinstance(model, Graph) else load(model, inline=True)
     if opset is not None:
         check_opset(before, opset)
@@ -143,6 +146,8 @@ def optimize(
         chosen = replace(chosen, lowering=with_calls(chosen.lowering, before, target))
     if target == "mlir":
         mlir_modules.check_lowering(before, tune)
+    if ragged:
+        before = with_zero_padding(before)
     own = before is not model
     return rewritten(before, chosen, data, verify, isolated, progress, tune=tune, own=own)
 
@@ -181,7 +186,12 @@ def rewritten(
         def after() -> Iterator[Group]:
             yield from chosen.then
             if tune:
-                measured.extend(_tuned(before, graph, chosen.lowering, runtime, data, progress))
+                from graphwright import tuning
+
+                own = partial(budget_for, runtime=runtime)
+                found = tuning.tune(before, graph, chosen.lowering, own, runtime, data, progress)
+                tuning.note_measured(graph, found)
+                measured.extend(found)
             slower = [each.rule for each in measured if not each.kept]
             yield from without(slower, chosen.lowering)
 
@@ -236,23 +246,6 @@ def rewritten(
     again = rewritten(before, less, data, verify, isolated, progress, tune=tune, own=own)
     again.report.left_out.append(left_out_for_all(wrong, report.verified))
     return again
-
-
-def _tuned(
-    before: Graph,
-    graph: Graph,
-    lowering: Sequence[Group],
-    runtime: Runtime,
-    data: Data | None,
-    progress: Progress,
-) -> tuple[Measured, ...]:
-    from graphwright.tuning import note_measured
-    from graphwright.tuning import tune as measure
-
-    budget = partial(budget_for, runtime=runtime)
-    found = measure(before, graph, lowering, budget, runtime, data, progress)
-    note_measured(graph, found)
-    return found
 
 
 def attentions(model: Graph | str | os.PathLike[str], *, isolated: bool = False) -> Attentions:

@@ -11,7 +11,7 @@ from graphwright.backends.onnx.header import FUNCTIONS_SINCE
 from graphwright.ir.contracts import LOSSLESS
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph
-from graphwright.passes.pipelines import BEFORE_TECHNIQUES, LOWER, RAISE, TRIM
+from graphwright.passes.pipelines import BEFORE_TECHNIQUES, LOWER, RAGGED, RAISE, TRIM
 from graphwright.passes.rewrite import Group
 from graphwright.passes.rule import rules
 from graphwright.requests import nearest
@@ -43,7 +43,9 @@ class Pipeline:
         return replace(self, first=first, then=then, lowering=lowering)
 
 
-def pipeline(target: str, apply: Sequence[str], skip: Sequence[str]) -> Pipeline:
+def pipeline(
+    target: str, apply: Sequence[str], skip: Sequence[str], ragged: bool = False
+) -> Pipeline:
     """What runs, by what was asked for. Raises ModelError for a name that nothing has."""
     if target not in TARGETS:
         meant = nearest(target, TARGETS, f"there are {' and '.join(TARGETS)}")
@@ -56,7 +58,8 @@ def pipeline(target: str, apply: Sequence[str], skip: Sequence[str]) -> Pipeline
             raise ModelError(f"there is no rule '{name}'; {meant}")
     asked = steps(apply)
     first = BEFORE_TECHNIQUES if asked else RAISE
-    parts = (without(skip, groups) for groups in (first, TRIM, LOWER[target]))
+    trim = (*TRIM, RAGGED) if ragged else TRIM
+    parts = (without(skip, groups) for groups in (first, trim, LOWER[target]))
     first, then, lowering = parts
     return Pipeline(first, asked, then, lowering, target)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphwright.ir.clone import clone
-from graphwright.ir.dims import Dim
+from graphwright.ir.dims import Dim, product
 from graphwright.ir.equalities import named
 from graphwright.ir.errors import ModelError
-from graphwright.ir.graph import Graph, Value, drop_unread
-from graphwright.ir.ops import apply, constant, return_node
+from graphwright.ir.graph import Attr, Graph, Value, drop_unread
+from graphwright.ir.ops import constant, node_of, return_node
 from graphwright.ir.renaming import one_name_each
 from graphwright.ir.types import TensorType
+from graphwright.passes.axes.packing import apart, laid_out, places, those_that_count
+from graphwright.passes.shapes import shape_of
 from graphwright.requests import nearest
 from graphwright.verification.arrays import slots_of
 
@@ -48,11 +50,44 @@ def with_last_token(graph: Graph) -> Graph:
         have = dict(zip(_names(made), made.outputs, strict=True))
         long = [(n, v) for n, v in have.items() if v is not None and _has_tokens(v, dims)]
         if not long:
-            raise ModelError("no output of the model has the axes of its tokens, [batch, tokens]")
+            raise ModelError(NO_TOKENS)
         last = None if mask is None else _last(mask, dims[0])
         for name, value in long:
             have[f"{name}_last"] = _at(value, last, made)
         return _returning(made, have)
+
+
+def with_zero_padding(graph: Graph) -> Graph:
+    """The graph whose outputs are 0 for each token that its mask hides.
+
+    The mask is [B, S], outputs of tokens [B, S, ...]; others stay. Raises ModelError where the
+    model has no mask of tokens, or no output of tokens.
+    """
+    made = clone(graph)
+    with one_name_each(made):
+        mask, dims = tokens(made)
+        if mask is None:
+            raise ModelError("the model has no mask of tokens, so none of them is padding")
+        have = dict(zip(_names(made), made.outputs, strict=True))
+        counts = _counting(mask)
+        if shape_of(counts) != dims:
+            counts = _made("Reshape", counts, _size(dims))
+        index = those_that_count(_made, counts)
+        at = places(_made, index)
+        long = [(n, v) for n, v in have.items() if v is not None and _has_tokens(v, dims)]
+        for name, value in long:
+            rest = (shape_of(value) or ())[2:]
+            if not all(isinstance(n, int) for n in rest):
+                raise ModelError(f"the output '{name}' has a width that is known only at run time")
+            rows = _made("Reshape", value, constant([-1, product(rest)], "i64"))
+            full = laid_out(_made, _made("Gather", rows, index, axis=0), at)
+            have[name] = apart(_made, full, _size((*dims, *rest)), _opset(made))
+        if not long:
+            raise ModelError(NO_TOKENS)
+        return _returning(made, have)
+
+
+NO_TOKENS = "no output of the model has the axes of its tokens, [batch, tokens]"
 
 
 def tokens(graph: Graph) -> tuple[Value | None, tuple[Dim, Dim]]:
@@ -84,43 +119,51 @@ def _names(graph: Graph) -> list[str]:
 
 
 def _has_tokens(value: Value, dims: tuple[Dim, Dim]) -> bool:
-    kind = value.type
-    shape = kind.shape or () if isinstance(kind, TensorType) else ()
+    shape = shape_of(value) or ()
     return len(shape) > 2 and shape[:2] == dims
+
+
+def _counting(mask: Value) -> Value:
+    """A mask as True and False."""
+    is_bool = isinstance(mask.type, TensorType) and mask.type.dtype == "bool"
+    return mask if is_bool else _made("Cast", mask, to="bool")
 
 
 def _last(mask: Value, batch: Dim) -> Value:
     """In each of `batch` rows the last position that counts, [B, 1]."""
-    assert isinstance(mask.type, TensorType)
-    assert mask.type.shape is not None
-    counts = mask
-    if mask.type.dtype != "bool":
-        counts = apply("Cast", mask, to="bool").outputs[0]
-    rows, length = mask.type.shape
-    places = apply("Range", constant(0, "i64"), _size(length), constant(1, "i64")).outputs[0]
-    counted = apply("Where", counts, places, constant(0, "i64")).outputs[0]
-    last = apply("ReduceMax", counted, axes=(1,), keepdims=1).outputs[0]
+    rows, length = shape_of(mask) or (1, 1)
+    every = _made("Range", constant(0, "i64"), _size(length), constant(1, "i64"))
+    counted = _made("Where", _counting(mask), every, constant(0, "i64"))
+    last = _made("ReduceMax", counted, axes=(1,), keepdims=1)
     # Two names for the size of the batch are one from here on, as a Reshape proves.
-    return last if rows == batch else apply("Reshape", last, _size((batch, 1))).outputs[0]
+    return last if rows == batch else _made("Reshape", last, _size((batch, 1)))
+
+
+def _made(op: str, *inputs: Value, **attrs: Attr) -> Value:
+    return node_of(op, inputs, attrs).outputs[0]
 
 
 def _size(dims: Dim | tuple[Dim, ...]) -> Value:
     numbers = dims if isinstance(dims, tuple) else (dims,)
     if all(isinstance(n, int) for n in numbers):
         return constant(dims, "i64")
-    return apply("Sizes", dims=dims).outputs[0]
+    return _made("Sizes", dims=dims)
+
+
+def _opset(graph: Graph) -> int:
+    return graph.header.opsets.get("", BATCHED) if graph.header else BATCHED
 
 
 def _at(value: Value, last: Value | None, graph: Graph) -> Value:
     if last is None:
-        return apply("Gather", value, constant(-1, "i64"), axis=1).outputs[0]
-    opset = graph.header.opsets.get("", BATCHED) if graph.header else BATCHED
+        return _made("Gather", value, constant(-1, "i64"), axis=1)
+    opset = _opset(graph)
     if opset < BATCHED:
         raise ModelError(
             f"the model has opset {opset}, and choosing in each batch needs {BATCHED}; write it "
             "with a newer --opset first"
         )
-    return apply("GatherND", value, last, batch_dims=1).outputs[0]
+    return _made("GatherND", value, last, batch_dims=1)
 
 
 def _returning(graph: Graph, outputs: dict[str, Value | None]) -> Graph:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--functions", is_flag=True, help=options.FUNCTIONS_HELP)
 @click.option("--outputs", multiple=True, metavar="NAME", help=options.OUTPUTS_HELP)
 @click.option("--last-token", is_flag=True, help=options.LAST_HELP)
+@click.option("--ragged", is_flag=True, help=options.RAGGED_HELP)
 @click.option("--freeze", is_flag=True, help="Make constants of weights that are also inputs.")
 @click.option("--no-verify", is_flag=True, help="Check nothing.")
 @click.option("--dry-run", is_flag=True, help="Write nothing.")
@@ -50,6 +51,7 @@ def command(
     functions: bool,
     outputs: tuple[str, ...],
     last_token: bool,
+    ragged: bool,
     freeze: bool,
     no_verify: bool,
     dry_run: bool,
@@ -78,6 +80,7 @@ def command(
             tune=tune,
             functions=functions,
             opset=opset,
+            ragged=ragged,
             isolated=True,
             progress=progress,
         )

@@ -19,6 +19,7 @@ SHAPE_HELP = "Fix the shape of an input."
 FUNCTIONS_HELP = "Write attention as a function that the model brings along."
 TARGET_HELP = "onnx: any runtime. ort: ONNX Runtime. mlir: a module of linalg."
 OUTPUTS_HELP = "Keep this output, and drop all that are not named."
+RAGGED_HELP = "Leave out what the mask hides; outputs are 0 there."
 LAST_HELP = "Add NAME_last to each output of tokens: that of the last one that the mask counts."
 
 
