@@ -141,3 +141,6 @@ UNFUSE: tuple[Group, ...] = (RAISE_FUSED, _group("write out", "lower-attention")
 
 LOWER["mlir"] = UNFUSE
 """Linalg has no fused operators: what others have fused is written out too."""
+
+LOWER["triton"] = (RAISE_FUSED, MASKS, TIDY)
+"""Attention stays one operator, of which kernels are made."""

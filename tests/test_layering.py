@@ -50,7 +50,9 @@ PACKAGES = {
     "click": Package((IN_FACE,), "only the face has a command line"),
     "rich": Package((IN_FACE,), "only the face prints"),
     "torch": Package(
-        ("frontends/torch*", "backends/torch*", IN_FACE), "everything else works without it", True
+        ("frontends/torch*", "backends/torch*", "backends/triton*", IN_FACE),
+        "everything else works without it",
+        True,
     ),
     "torch_mlir": Package(
         ("frontends/torch_mlir*", "backends/mlir*", IN_FACE),

@@ -47,7 +47,13 @@ print("fine")
 
 @pytest.mark.parametrize(
     "use",
-    ["gw.load('model.pt2')", "gw.to_torch(None)", "gw.finetune(None, {}, teacher=None)"],
+    [
+        "gw.load('model.pt2')",
+        "gw.to_torch(None)",
+        "gw.finetune(None, {}, teacher=None)",
+        "gw.compile(None)",
+        "gw.optimize(gw.parse('def f(x: f32[B]):\\n    return Exp(x)'), target='triton')",
+    ],
 )
 def test_what_needs_pytorch_names_the_extra(use: str, tmp_path: Path) -> None:
     program = f"""

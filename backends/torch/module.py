@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -11,7 +13,7 @@ from graphwright.backends.torch.writing import Writer, refuse_unknown
 from graphwright.ir.clone import clone
 from graphwright.ir.const import Const
 from graphwright.ir.errors import ModelError
-from graphwright.ir.graph import Graph, Value
+from graphwright.ir.graph import Graph, Node, Value
 
 
 class GraphModule(torch.fx.GraphModule):  # type: ignore[misc]  # torch is not followed by mypy
@@ -22,17 +24,26 @@ class GraphModule(torch.fx.GraphModule):  # type: ignore[misc]  # torch is not f
     """
 
 
-def to_module(graph: Graph, *, straight_through: bool = False) -> Any:
+def to_module(
+    graph: Graph,
+    *,
+    straight_through: bool = False,
+    calls: Mapping[Node, tuple[str, Any]] = MappingProxyType({}),
+) -> Any:
     """The module that computes `graph`; parameters are copies of the graph's, under their names.
 
     In another float type or on another device it is as any module: `to_module(graph).half()`. With
-    `straight_through` gradients pass through roundings and thresholds. Raises ModelError: for
-    operators that are not known here, all of them in one.
+    `straight_through` gradients pass through roundings and thresholds. `calls` are nodes of one
+    result that modules compute from the inputs that they have, under their names here. Raises
+    ModelError: for operators that are not known here, all of them in one.
     """
     refuse_unknown(graph)
     root = torch.nn.Module()
+    for name, part in calls.values():
+        root.add_module(name, part)
     weights = Weights(root)
-    writer = Writer(graph, weights, straight_through)
+    names = {node: name for node, (name, _) in calls.items()}
+    writer = Writer(graph, weights, straight_through, names)
     written = writer.whole()
     module = GraphModule(root, written, class_name="GraphModule")
     module.meta["held"] = weights.held

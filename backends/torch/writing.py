@@ -68,15 +68,17 @@ def main_float(graph: Graph) -> str:
 class Writer:
     """Writes one graph, and the bodies in it, as graphs of torch.fx over one set of weights."""
 
-    def __init__(self, graph: Graph, weights: Weights, straight: bool) -> None:
-        self.graph, self.weights, self.straight = graph, weights, straight
+    def __init__(
+        self, graph: Graph, weights: Weights, straight: bool, calls: Mapping[Node, str]
+    ) -> None:
+        self.graph, self.weights, self.straight, self.calls = graph, weights, straight, calls
         self.rows = lowerings()
         self.float = main_float(graph)
         self.marker = weights.add(MARKER, torch.empty(0, dtype=DTYPES[self.float]))
 
     def whole(self) -> Any:
         """The graph of torch.fx."""
-        sheet = torch.fx.Graph()
+        sheet = torch.fx.Graph(owning_module=self.weights.root)
         part = _Part(self, sheet)
         part.inputs(self.graph)
         given = [part.value(v) for v in part.results(self.graph)]
@@ -166,6 +168,11 @@ class _Part:
             return
         if node.op in ("If", "Loop"):
             raise ModelError(f"{node.op} has no form in PyTorch here")
+        if node in self.writer.calls:
+            given = tuple(self.value(v) for v in node.inputs if v is not None)
+            made = self.sheet.call_module(self.writer.calls[node], given)
+            self.values[node.outputs[0]] = made
+            return
         passing = call_of(node) if self.writer.straight else None
         if passing is not None:
             call, values = passing

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graphwright.passes.rule import Example, need, rule
     from graphwright.passes.technique import technique
     from graphwright.torch_models import finetune, from_torch, to_torch
+    from graphwright.triton_models import compile
     from graphwright.unfusing import unfuse
 
 __version__ = "0.1.0"
@@ -36,6 +37,7 @@ __all__ = [
     "Tolerance",
     "attentions",
     "bisect",
+    "compile",
     "diff",
     "finetune",
     "from_torch",
@@ -72,6 +74,7 @@ _HOMES = {
     "passes.rule": ("Example", "need", "rule"),
     "passes.technique": ("technique",),
     "torch_models": ("finetune", "from_torch", "to_torch"),
+    "triton_models": ("compile",),
     "unfusing": ("unfuse",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphwright import mlir_modules
+from graphwright import mlir_modules, triton_models
 from graphwright.applying import apply_all, promised
 from graphwright.backends.onnx import save as save_onnx
 from graphwright.backends.onnx import to_proto
@@ -146,6 +146,8 @@ def optimize(
         chosen = replace(chosen, lowering=with_calls(chosen.lowering, before, target))
     if target == "mlir":
         mlir_modules.check_lowering(before, tune)
+    if target == "triton":
+        triton_models.check_target(tune)
     if ragged:
         before = with_zero_padding(before)
     own = before is not model
@@ -165,8 +167,9 @@ def rewritten(
 ) -> Result:
     """What a pipeline makes of a graph, checked; `own` is one that nobody else holds.
 
-    The whole is run as it leaves: for the target mlir compiled from linalg. Where each rewrite
-    keeps its contract and the whole does not, the rule after which it does not is left out.
+    The whole is run as it leaves: for mlir compiled from linalg, for triton as PyTorch's module.
+    Where each rewrite keeps its contract and the whole does not, the rule after which it does not
+    is left out.
     """
     if data is not None:
         for _ in each_feed(data, before):  # what does not fit is said at once
@@ -220,11 +223,9 @@ def rewritten(
             progress("verifying the whole")
             contract = promised(done)
             one, other = alike(before, graph, changes) if changes else (before, graph)
-            evaluate = (
-                mlir_modules.compiled(runtime, other)
-                if chosen.target == "mlir"
-                else runtime.evaluate
-            )
+            run = {"mlir": mlir_modules.compiled, "triton": triton_models.running}
+            leaves = run.get(chosen.target)
+            evaluate = runtime.evaluate if leaves is None else leaves(runtime, other)
             found = verify_graphs(one, other, evaluate, runtime.evaluate64, data, contract)
             if found.runs or found.ok or not found.skipped_why:
                 report.verified = found

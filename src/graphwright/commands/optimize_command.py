@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from graphwright.commands import options
-from graphwright.commands.writing import Progress, Request, rewrite_file
+from graphwright.commands.writing import FOLDER, Progress, Request, rewrite_file
 from graphwright.requests import FORM
 
 if TYPE_CHECKING:
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from graphwright.ir.graph import Graph
     from graphwright.verification.data import Data
 
+ENDINGS = {"mlir": ".opt.mlir", "triton": FOLDER}
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("model", type=options.MODEL)
-@click.option("-o", "--output", type=options.MODEL, help="MODEL.opt.onnx by default.")
+@click.option("-o", "--output", type=options.MODEL, help=options.OUTPUT_HELP)
 @click.option("--target", default="onnx", show_default=True, help=options.TARGET_HELP)
 @click.option("--opset", type=click.IntRange(min=7), help="Write a newer opset than the model's.")
 @click.option("--apply", multiple=True, metavar=FORM, help="Also apply this.")
@@ -89,7 +91,7 @@ def command(
         "optimize",
         model,
         output,
-        ".opt.mlir" if target == "mlir" else ".opt.onnx",
+        ENDINGS.get(target, ".opt.onnx"),
         data=data,
         shape=shape,
         freeze=freeze,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from graphwright.ir.graph import Graph
     from graphwright.verification.data import Data
 
+FOLDER = "_triton"
+"""How the names of folders end that the target triton writes, where nobody named one."""
+IN_PYTORCH = "PyTorch, attention in Triton's kernels where there is a GPU"
 Progress: TypeAlias = "Callable[[str], None]"
 Rewrite: TypeAlias = "Callable[[Graph, Data | None, Progress], Result]"
 
@@ -59,20 +63,22 @@ def rewrite_file(asked: Request, rewrite: Rewrite) -> int:
     model, opset = asked.model, asked.opset
     if model.is_dir():
         raise ModelError(f"{model} is a folder, and no model")
-    out = asked.output or model.with_name(model.stem + asked.ending)
+    is_folder = asked.ending == FOLDER
+    out = asked.output or model.with_name(_named(model.stem, asked.ending))
     if asked.ending.endswith(ENDING) is not is_module(out):
         raise ModelError(
             f"{out}: --target mlir writes files that end in {ENDING}, and only it does"
         )
     if not asked.dry_run:
-        _refuse(model, out)
+        _refuse(model, out, is_folder)
     given = options.data(asked.data)
     shapes = options.shapes(asked.shape)
     before = api.load(model, inline=True, freeze=asked.freeze, shapes=shapes)
     refuse_to_lose(out, weight_files(before) | {asked.data or model})
     if opset is not None:
-        if is_module(out):
-            raise ModelError("--opset: an MLIR module has no opset")
+        if is_module(out) or is_folder:
+            what = "a folder of kernels" if is_folder else "an MLIR module"
+            raise ModelError(f"--opset: {what} has no opset")
         api.check_opset(before, opset)
     with summary.progress(asked.quiet or asked.as_json) as progress:
         result = rewrite(before, given, progress)
@@ -80,9 +86,13 @@ def rewrite_file(asked: Request, rewrite: Rewrite) -> int:
         report.bytes_before = model.stat().st_size
         if report.ok and not asked.dry_run:
             progress("writing")
-            api.save(result.graph, out, opset=opset)
-            report.written, report.bytes_after = str(out), out.stat().st_size
-    report.runs_on = summary.runs_on(result.graph, opset, is_module(out))
+            report.notes += _written(result.graph, out, opset, is_folder)
+            files = out.rglob("*") if is_folder else [out]
+            report.bytes_after = sum(each.stat().st_size for each in files if each.is_file())
+            report.written = str(out)
+    report.runs_on = (
+        IN_PYTORCH if is_folder else summary.runs_on(result.graph, opset, is_module(out))
+    )
     if report.verified is None and asked.verify:
         report.runs_on += "; it was not run here"
     _say(asked, result, before)
@@ -105,12 +115,32 @@ def _say(asked: Request, result: Result, before: Graph) -> None:
         click.echo(f"{asked.name}: {line}", err=True)
 
 
-def _refuse(model: Path, out: Path) -> None:
+def _named(stem: str, ending: str) -> str:
+    """The name of what is written; a folder's is one that Python can import."""
+    name = stem + ending
+    return re.sub(r"\W|^(?=\d)", "_", name) if ending == FOLDER else name
+
+
+def _written(graph: Graph, out: Path, opset: int | None, is_folder: bool) -> list[str]:
+    """Write what became of a model; what a user should know of it."""
+    from graphwright import api, triton_models
+
+    if is_folder:
+        return triton_models.save_folder(graph, out)
+    api.save(graph, out, opset=opset)
+    return []
+
+
+def _refuse(model: Path, out: Path, is_folder: bool) -> None:
     """Say at once what would be in the way of writing, and not after all the work."""
+    if is_folder:
+        from graphwright.backends.triton.places import check_folder
+
+        check_folder(out)
     folder = out.absolute().parent
     if out.exists() and model.exists() and out.samefile(model):
         raise ModelError(f"{out} is the model itself; choose another place to write to")
-    if out.is_dir():
+    if out.is_dir() and not is_folder:
         raise ModelError(f"{out} is a folder; name a file to write to")
     if not folder.is_dir():
         raise ModelError(f"{out} cannot be written: there is no folder {folder}")
