@@ -17,7 +17,9 @@ from graphwright.ir.normalizers import body, compute
 from graphwright.ir.ops import OPS
 from graphwright.passes.attention.bodies import scores_type
 from graphwright.passes.attention.validity import hidden
+from graphwright.passes.padding import Real, padding
 from graphwright.passes.rule import Builder, NoMatch
+from graphwright.passes.shapes import shape_of
 from graphwright.passes.technique import Knob, Tap, Work
 
 DATA = "data"
@@ -47,38 +49,47 @@ class Fit:
 
 
 def fitted(
-    fit: Fit, work: Work, nodes: Sequence[Node], formula: Callable[..., str], knobs: dict[str, Knob]
+    fit: Fit, work: Work, graph: Graph, formula: Callable[..., str], knobs: dict[str, Knob]
 ) -> dict[Node, str]:
-    """The formula of each attention, with the numbers that data chose for its heads.
+    """The formula of each attention that was asked for, with what data chose for its heads.
 
-    Where that is impossible, `work` notes it, and there is none.
+    Queries that are padding do not count. Where it is impossible, `work` notes it, and there is
+    none.
     """
     texts = [formula(**given) for given in fit.each(knobs)]
     taps: dict[Node, Tap[Any]] = {}
     made: list[Builder] = []
-    for node in nodes:
-        with work.trying(node):
-            made.append(work.at(node.outputs[0], [v for v in node.inputs if v is not None]))
-            taps[node] = _tap(fit, made[-1], node, texts)
-    try:
-        costs = work.observe(list(taps.values()))
-    except NoMatch as why:
-        work.left.extend((node, str(why)) for node in taps)
-        return {}
-    finally:
-        for op in made:
-            op.discard()
-    best = zip(taps, costs, strict=True)
-    return {node: in_each_head([texts[i] for i in cost.argmin(0)]) for node, cost in best}
+    with padding(graph, work) as real:
+        for _, node in work.layers(graph):
+            with work.trying(node):
+                made.append(work.at(node.outputs[0], [v for v in node.inputs if v is not None]))
+                taps[node] = _tap(fit, made[-1], node, texts, real)
+        try:
+            costs = work.observe(list(taps.values()))
+        except NoMatch as why:
+            work.left.extend((node, str(why)) for node in taps)
+            return {}
+        finally:
+            for op in made:
+                op.discard()
+    found = {}
+    for node, cost in zip(taps, costs, strict=True):
+        best = cost.argmin(0)
+        work.chosen[node] = {fit.knob: tuple(fit.candidates[i] for i in best)}
+        found[node] = in_each_head([texts[i] for i in best])
+    return found
 
 
-def _tap(fit: Fit, op: Builder, node: Node, texts: Sequence[str]) -> Tap[Any]:
+def _tap(fit: Fit, op: Builder, node: Node, texts: Sequence[str], real: Real) -> Tap[Any]:
     """What each candidate costs each head of an attention: [candidates, H]."""
     scores = scores_type(node.inputs, node.attrs)
     bodies = [body(text, scores) for text in texts]
     inputs, attrs = hidden(op, node)
     step = partial(_step, fit=fit, inputs=inputs, attrs=attrs, bodies=bodies)
-    return Tap(tuple(v for v in inputs if v is not None and v.const is None), np.zeros(()), step)
+    read = tuple(v for v in inputs if v is not None and v.const is None)
+    shape = shape_of(node.outputs[0]) or ()
+    tokens = real((shape[0], shape[2])) if len(shape) == 4 else ()
+    return Tap((*read, *tokens), np.zeros(()), step)
 
 
 def _step(
@@ -91,6 +102,7 @@ def _step(
 ) -> Array:
     read = iter(arrays)
     given = [None if v is None else v.const.load() if v.const else next(read) for v in inputs]
+    real = next(read, None)
     attention = partial(_attention(), *given, **attrs)
     with np.errstate(all="ignore"):
         if fit.cost is not None:
@@ -99,6 +111,8 @@ def _step(
         else:
             was = attention().astype(np.float64)
             found = [(attention(normalizer=partial(compute, each)) - was) ** 2 for each in bodies]
+    if real is not None:  # [B, 1, 1, S], of queries [B, 1, S, 1]
+        found = [np.where(real.swapaxes(-1, -2), each, 0.0) for each in found]
     return np.asarray(state + np.stack([_by_head(each) for each in found]))
 
 

@@ -94,7 +94,7 @@ def _everywhere(
 ) -> Iterator[Replacement]:
     nodes = [node for _, node in work.layers(graph)]
     fits = fit is not None and len(fit.each(knobs)) > 1
-    texts = fitted(fit, work, nodes, formula, knobs) if fit and fits else {}
+    texts = fitted(fit, work, graph, formula, knobs) if fit and fits else {}
     for node in nodes:
         if fits and node not in texts:
             continue  # noted already

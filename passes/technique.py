@@ -89,7 +89,8 @@ class Work:
     """What a technique may know and ask of the model at hand.
 
     `observe(taps)` runs the model on the data and gives the last state of each tap. `left` notes
-    where the technique did not apply, and why. `numbers` are the layers of the nodes as the first
+    where the technique did not apply, and why, and `chosen` the numbers that data chose, under what
+    they are called, one or one for each head. `numbers` are the layers of the nodes as the first
     technique met them, so that they stay what they are when an attention goes.
     """
 
@@ -98,6 +99,7 @@ class Work:
     places: Places = Places()
     observe: Observe = unobserved
     left: list[tuple[Node, str]] = field(default_factory=list)
+    chosen: dict[Node, dict[str, tuple[float, ...]]] = field(default_factory=dict)
     numbers: Mapping[Node, int] | None = None
 
     def layers(self, graph: Graph) -> Iterator[tuple[int, Node]]:

@@ -12,6 +12,7 @@ from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.ops import OPS
 from graphwright.ir.types import FLOATS, NUMPY, TensorType
+from graphwright.passes.padding import laid, padding, rows
 from graphwright.passes.rule import Builder, Replacement, need
 from graphwright.passes.shapes import dtype_of, shape_of
 from graphwright.passes.technique import Tap, Work
@@ -140,22 +141,24 @@ def mask(kept: Mask, dtype: str) -> Value:
     return Value(kind, const=Const(kind, lambda: kept.astype(NUMPY[dtype])))
 
 
-def norms(found: list[Weight], work: Work) -> list[Array]:
+def norms(graph: Graph, found: list[Weight], work: Work) -> list[Array]:
     """Of each product the root of the sum of squares of each channel that it reads, on the data.
 
+    Tokens that are padding do not count.
     Source: Sun et al. 2024, "A Simple and Effective Pruning Approach for Large Language Models",
     arXiv:2306.11695, equation 1: the factor beside the weight.
     """
     read = list(dict.fromkeys(w.x for w in found))
     if not read:
         return []
-    taps = [Tap((x,), np.zeros(()), _squares) for x in read]
-    states = dict(zip(read, work.observe(taps), strict=True))
+    with padding(graph, work) as real:
+        taps = [Tap((x, *real(laid(x))), np.zeros(()), _squares) for x in read]
+        states = dict(zip(read, work.observe(taps), strict=True))
     return [np.sqrt(states[w.x]) for w in found]
 
 
-def _squares(state: Array, x: Array) -> Array:
-    wide = x.astype(np.float64).reshape(-1, x.shape[-1])
+def _squares(state: Array, x: Array, *real: Array) -> Array:
+    wide = rows(x, *real).astype(np.float64)
     return np.asarray(state + np.einsum("ij,ij->j", wide, wide))
 
 

@@ -67,6 +67,14 @@ def hide(op: Builder, bias: Value | None, mask: Value | None, opened: bool = Tru
     return op.Or(left, _dead(op, mask)) if opened else left
 
 
+def left_to_see(op: Builder, bias: Value | None, mask: Value | None) -> Value | None:
+    """The mask that hides what the bias or the mask hides, whatever is left of a row."""
+    if bias is None or _is_open(bias):
+        return mask
+    counts = op.Greater(bias, UNWEIGHED)
+    return counts if mask is None else op.And(mask, counts)
+
+
 def _dead(op: Builder, mask: Value) -> Value:
     """The rows of which all keys are hidden."""
     flags = op.Cast(mask, to="f32")

@@ -34,10 +34,10 @@ def activation_pruning(graph: Graph, work: Work, *, sparsity: float = 0.5) -> It
     """x w  ->  x (w * m), where m is 0 at the smallest |w| |x| of each column of w
 
     x: [..., K]; w: [K, N], constant; m: [K, N]; |x|: [K], the root of the sum of squares of each
-    channel over all tokens of the data, those of padding too. Each column keeps as many weights.
+    channel over all tokens of the data but padding. Each column keeps as many weights.
     """
     found = list(weights(graph, work))
-    for weight, norm in zip(found, norms(found, work), strict=True):
+    for weight, norm in zip(found, norms(graph, found, work), strict=True):
         scores = np.abs(weight.data) * norm[:, None]
         count = scores.shape[-2]
         yield weight.masked(work, largest(scores, count - round(sparsity * count)))

@@ -19,6 +19,7 @@ from graphwright.ir.const import Array
 from graphwright.ir.contracts import Approximate
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node, Value
+from graphwright.passes.padding import laid, padding, rows
 from graphwright.passes.rule import Example, need
 from graphwright.passes.technique import Replacement, Tap, Work, technique
 
@@ -53,9 +54,10 @@ def _promise(*, number: int = 1) -> Approximate:
 def attention_drop(graph: Graph, work: Work, *, number: int = 1) -> Iterator[Replacement]:
     """x + attention(norm(x))  ->  x, where cos(x, x + attention(norm(x))) is largest
 
-    x: [..., N]. The cosine is a mean over all tokens of the data, those of padding too, measured
-    once, with all attentions in place. `@layers` names attentions to be dropped; else the `number`
-    most idle ones go. The error is what the attention added. Keys and values that are caches are no
+    x: [..., N]. The cosine is a mean over all tokens of the data but padding, measured once, with
+    all attentions in place. `@layers` names attentions to be dropped; else the `number` most idle
+    ones go; the report says how long what they added was, beside their stream. The error is what
+    the attention added. Keys and values that are caches are no
     longer taken nor given.
     """
     found: list[Sublayer] = []
@@ -63,26 +65,40 @@ def attention_drop(graph: Graph, work: Work, *, number: int = 1) -> Iterator[Rep
         with work.trying(node):
             found.append(_sublayer(node))
     if work.places.layers is None and found:
-        likeness = similarities(found, work)
-        found = [found[i] for i in sorted(np.argsort(-likeness, kind="stable")[:number])]
+        likeness, added = similarities(graph, found, work)
+        idle = sorted(np.argsort(-likeness, kind="stable")[:number])
+        for i in idle:
+            numbers = ("cosine", float(likeness[i])), ("added", float(added[i]))
+            work.chosen[found[i].attention] = {name: (number,) for name, number in numbers}
+        found = [found[i] for i in idle]
     for each in found:
         yield Replacement(each.sum.outputs[0], each.other)
 
 
-def similarities(found: list[Sublayer], work: Work) -> Array:
-    """Of each sublayer the mean cosine of its stream before and after, over all tokens."""
-    start = (0.0, 0)
-    taps: list[Tap[Any]] = [Tap((each.stream, each.added), start, _cosines) for each in found]
-    return np.array([total / count for total, count in work.observe(taps)])
+def similarities(graph: Graph, found: list[Sublayer], work: Work) -> tuple[Array, Array]:
+    """Of each sublayer the mean cosine of its stream before and after, over all tokens.
+
+    And the mean length of what it adds, as a part of its stream's.
+    """
+    start = np.zeros(3)
+    with padding(graph, work) as real:
+        taps: list[Tap[Any]] = [
+            Tap((each.stream, each.added, *real(laid(each.stream))), start, _cosines)
+            for each in found
+        ]
+        sums = np.array(work.observe(taps))
+    return sums[:, 0] / sums[:, 2], sums[:, 1] / sums[:, 2]
 
 
-def _cosines(state: Any, x: Array, added: Array) -> Any:
-    before = x.reshape(-1, x.shape[-1]).astype(np.float64)
-    after = before + added.reshape(before.shape)
-    lengths = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
+def _cosines(state: Array, x: Array, added: Array, *real: Array) -> Array:
+    before, change = (rows(each, *real).astype(np.float64) for each in (x, added))
+    after = before + change
+    size, more = (np.linalg.norm(each, axis=1) for each in (before, change))
+    lengths = size * np.linalg.norm(after, axis=1)
     dots = np.einsum("ij,ij->i", before, after)
     whole = lengths > 0
-    return state[0] + float((dots[whole] / lengths[whole]).sum()), state[1] + len(before)
+    cosine, part = dots[whole] / lengths[whole], more[whole] / size[whole]
+    return np.asarray(state + np.array([cosine.sum(), part.sum(), len(before)]))
 
 
 def _sublayer(attention: Node) -> Sublayer:

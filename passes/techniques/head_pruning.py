@@ -21,6 +21,7 @@ from graphwright.ir.contracts import Approximate
 from graphwright.ir.graph import Graph
 from graphwright.passes.narrow.heads import Heads, heads_of
 from graphwright.passes.narrow.ways import Kept
+from graphwright.passes.padding import laid, padding, rows
 from graphwright.passes.rule import Example, need
 from graphwright.passes.technique import Replacement, Tap, Work, technique
 from graphwright.passes.weights import share as is_share
@@ -47,8 +48,9 @@ def head_pruning(graph: Graph, work: Work, *, share: float = 0.25) -> Iterator[R
 
     w: [H * E, N], the output projection, of which each head meets E rows. `@heads` names heads to
     be cut; else it is the share of the heads of each layer, rounded down, whose |y_h w_h|^2 over
-    all tokens of the data is smallest. Heads that share keys go together. The columns of the
-    projections of queries, keys and values go with them, and their parts of biases and sinks.
+    all tokens of the data but padding is smallest. Heads that share keys go together. The columns
+    of the projections of queries, keys and values go with them, and their parts of biases and
+    sinks.
     """
     found: list[Heads] = []
     for _, node in work.layers(graph):
@@ -57,12 +59,13 @@ def head_pruning(graph: Graph, work: Work, *, share: float = 0.25) -> Iterator[R
             if work.places.heads is None:
                 heads.matrix()  # or it is refused
             found.append(heads)
-    scores = iter(_scores(found, work) if found and work.places.heads is None else ())
+    scores = iter(_scores(graph, found, work) if found and work.places.heads is None else ())
     for each in found:
         with work.trying(each.attention):
             gone = work.places.heads_of(each.count)
             if work.places.heads is None:
                 gone = _least(next(scores), each.group, share)
+                work.chosen[each.attention] = {"heads": gone}
             need(gone, f"a share of {share:g} of its {each.count // each.group} heads is none")
             yield each.cut(work, gone)
 
@@ -73,15 +76,17 @@ def _least(scores: Array, group: int, share: float) -> Kept:
     return tuple(sorted(int(unit) * group + i for unit in order for i in range(group)))
 
 
-def _scores(found: list[Heads], work: Work) -> list[Array]:
+def _scores(graph: Graph, found: list[Heads], work: Work) -> list[Array]:
     """Of each attention the sum of |y w|^2 of each group of heads, over all tokens of the data."""
-    taps: list[Tap[Any]] = [Tap((each.x,), 0.0, _gram) for each in found]
-    return [_energy(each, gram) for each, gram in zip(found, work.observe(taps), strict=True)]
+    with padding(graph, work) as real:
+        taps: list[Tap[Any]] = [Tap((h.x, *real(laid(h.x))), 0.0, _gram) for h in found]
+        grams = work.observe(taps)
+    return [_energy(heads, gram) for heads, gram in zip(found, grams, strict=True)]
 
 
-def _gram(state: Any, x: Array) -> Any:
-    rows = x.reshape(-1, x.shape[-1]).astype(np.float64)
-    return state + rows.T @ rows
+def _gram(state: Any, x: Array, *real: Array) -> Any:
+    wide = rows(x, *real).astype(np.float64)
+    return state + wide.T @ wide
 
 
 def _energy(heads: Heads, gram: Array) -> Array:

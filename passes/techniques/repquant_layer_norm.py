@@ -21,6 +21,7 @@ from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.ops import constant
 from graphwright.passes.normalizer import REPORTED
+from graphwright.passes.padding import laid, padding, rows
 from graphwright.passes.rule import Builder, Example, Tolerance, need
 from graphwright.passes.shapes import dtype_of, shape_of
 from graphwright.passes.technique import Replacement, Tap, Work, technique
@@ -33,6 +34,7 @@ from graphwright.passes.weights import (
     weight_of,
 )
 
+Ranges = tuple[Array, Array]
 LN = "LayerNormalization(x, f32([1, 2]), f32([3, 4]), axis=-1, epsilon=1e-5, stash_type=1)"
 
 
@@ -64,8 +66,10 @@ def repquant_layer_norm(
     """
     need_whole(work)
     found = dict(_norms(graph, work))
-    for node, low, high in _observed(work, found):
+    for node, low, high in _observed(graph, work, found):
         even = _even(low, high, by)
+        if bits:
+            work.chosen[node] = {"from": (even.low,), "to": (even.low + even.width,)}
         once: list[Value] = []
         for weight in found[node]:
             yield _replaced(work, weight, even, bits, once)
@@ -119,18 +123,25 @@ def _is_plain(product: Node) -> bool:
     return one and vectors and matrix
 
 
-def _observed(work: Work, found: Collection[Node]) -> Iterator[tuple[Node, Array, Array]]:
-    """The least and the greatest number in each channel of norms, on the data."""
-    taps: list[Tap[Any]] = [Tap((node.outputs[0],), None, _range) for node in found]
+def _observed(
+    graph: Graph, work: Work, found: Collection[Node]
+) -> Iterator[tuple[Node, Array, Array]]:
+    """The least and the greatest number in each channel of norms, on the data but for padding."""
+    states: list[Ranges | None] = []
     for node in list(found)[:1]:
-        with work.trying(node):
-            for each, state in zip(found, work.observe(taps), strict=True):
-                if state is not None:
-                    yield each, *state
+        with work.trying(node), padding(graph, work) as real:
+            made = [each.outputs[0] for each in found]
+            taps: list[Tap[Any]] = [Tap((y, *real(laid(y))), None, _range) for y in made]
+            states = work.observe(taps)
+    for node, state in zip(found, states, strict=False):
+        if state is not None:
+            yield node, *state
 
 
-def _range(state: tuple[Array, Array] | None, y: Array) -> tuple[Array, Array]:
-    wide = y.reshape(-1, y.shape[-1]).astype(np.float64)
+def _range(state: Ranges | None, y: Array, *real: Array) -> Ranges | None:
+    wide = rows(y, *real).astype(np.float64)
+    if not len(wide):
+        return state
     low, high = wide.min(0), wide.max(0)
     return (low, high) if state is None else (np.minimum(state[0], low), np.maximum(state[1], high))
 

@@ -50,7 +50,7 @@ def semi_structured_pruning(
     `by` is magnitude, |w|, or activation, |w| |x| on data, as of activation-pruning.
     """
     found = list(weights(graph, work))
-    scales = norms(found, work) if by == "activation" else [np.ones(1)] * len(found)
+    scales = norms(graph, found, work) if by == "activation" else [np.ones(1)] * len(found)
     for weight, scale in zip(found, scales, strict=True):
         with work.trying(weight.node):
             yield weight.masked(work, _grouped(np.abs(weight.data) * scale[:, None], n, m))

@@ -52,6 +52,18 @@ class Asked:
 Step: TypeAlias = "Group | Asked"
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """What data chose at one place: the layer, if it is part of one, and numbers by their names.
+
+    A number is for all of the place, or there is one for each head.
+    """
+
+    layer: int | None
+    where: tuple[str, ...]
+    numbers: Mapping[str, tuple[float, ...]]
+
+
 @dataclass
 class Applied:
     """What one technique did to a model: how often, and where it did not apply and why."""
@@ -63,6 +75,7 @@ class Applied:
     knobs: dict[str, Knob]
     count: int = 0
     left: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
+    chosen: list[Chosen] = field(default_factory=list)
 
 
 def apply_all(
@@ -102,6 +115,7 @@ def _apply(
     made = {node for application, _ in done.kept for node in application.made}
     # It runs again where some of it was left out, and then meets what it made itself.
     left = [(n.origin.sources, why) for n, why in dict.fromkeys(work.left) if n not in made]
+    chosen = [Chosen(numbers.get(n), n.origin.sources, said) for n, said in work.chosen.items()]
     contract = step.technique.contract(**step.knobs)
     lossless, bound = isinstance(contract, LOSSLESS), getattr(contract, "bound", "")
     return Applied(
@@ -112,6 +126,7 @@ def _apply(
         dict(step.knobs),
         len(done.kept),
         left,
+        chosen,
     )
 
 

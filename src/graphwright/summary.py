@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from graphwright.applying import Chosen
 from graphwright.backends.onnx.expand import is_later
 from graphwright.backends.onnx.header import model_of
 from graphwright.driver import Log
@@ -120,6 +121,8 @@ def _applied(report: Report) -> Iterator[Text]:
         named = f"{each.technique} ({knobs})" if knobs else each.technique
         bound = f"; {each.bound}" if each.bound else ""
         yield Text(f"{named}: {each.count} place{'s' if each.count != 1 else ''}{bound}")
+        for chosen in each.chosen:
+            yield Text(f"  {_place(chosen)}: {_numbers(chosen.numbers)}, by the data")
         if not each.count and not each.left:
             yield Text("  nothing in the model is of its kind", "yellow")
         reasons: dict[str, list[str]] = {}
@@ -127,6 +130,18 @@ def _applied(report: Report) -> Iterator[Text]:
             reasons.setdefault(why, []).append(some(where))
         for why, places in reasons.items():
             yield Text(f"  not at {some(tuple(places))}: {why}", "yellow")
+
+
+def _place(chosen: Chosen) -> str:
+    return some(chosen.where) if chosen.layer is None else f"layer {chosen.layer}"
+
+
+def _numbers(chosen: Mapping[str, Sequence[float]]) -> str:
+    """Numbers under their names, a number that all heads have in common once."""
+    return "; ".join(
+        f"{name} {', '.join(f'{n:.4g}' for n in (each[:1] if len(set(each)) == 1 else each))}"
+        for name, each in chosen.items()
+    )
 
 
 def _verified(report: Report) -> Iterator[Text]:
