@@ -78,8 +78,9 @@ def _attention_numpy(
     if sink is not None:
         s = np.concatenate([s, np.broadcast_to(sink, (*s.shape[:-1], 1))], -1)
     p = (normalizer or _softmax_numpy)(s)[..., :columns]
-    p = np.where(np.isnan(p), 0, p) if guard else p
-    return np.asarray(p.astype(v.dtype) @ _repeated(v, heads)).astype(v.dtype)
+    none = np.isnan(p) if guard else np.zeros_like(p, bool)
+    y = np.where(none, 0, p).astype(v.dtype) @ _repeated(v, heads)
+    return np.where(none[..., :1].any(-1, keepdims=True) & np.isnan(y), 0, y).astype(v.dtype)
 
 
 def _softmax_numpy(s: Array) -> Array:
@@ -136,20 +137,25 @@ def written_out(
         s = make("Where", mask, s, filler)
     normalize = partial(_normalized, make, normalizer=normalizer, depth=depth)
     p = normalize(s) if sink is None else _beside_sink(make, s, sink, normalize)
+    weights = p
     if guard and normalizer is not None:
-        p, guard = make("Where", make("IsNaN", p), 0.0, p), 0
-    weights = make("Cast", p, to=_dtype(v)) if precision else p
+        weights = make("Where", make("IsNaN", p), 0.0, p)
+    weights = make("Cast", weights, to=_dtype(v)) if precision else weights
     y = deal(make("MatMul", deal(weights, shared), v), heads)
-    return _guarded(make, y, deal(p, heads)) if guard else y
+    return _guarded(make, y, deal(p, heads), normalizer is not None) if guard else y
 
 
-def _guarded(make: Make, y: Value, p: Value) -> Value:
-    """0 in the rows whose weights are NaN, which all of a row are if one is."""
+def _guarded(make: Make, y: Value, p: Value, partly: bool) -> Value:
+    """0 in the rows whose weights are NaN, which all of a row are if one is.
+
+    Of a normalizer a row may be so `partly`; then those of infinite values, which are NaN.
+    """
     start, end, axis = (constant([n], "i64") for n in (0, 1, -1))
     first = make("Slice", p, start, end, axis)
     if at_least(_shape(p)[-1]) < 1:
         first = make("ReduceSum", first, axes=(-1,), keepdims=1)  # 0 where there are no keys
-    return make("Where", make("IsNaN", first), 0.0, y)
+    none = make("IsNaN", first)
+    return make("Where", make("And", none, make("IsNaN", y)) if partly else none, 0.0, y)
 
 
 def _heads(reshape: Reshape, x: Value, heads: Dim) -> Value:

@@ -66,6 +66,16 @@ def test_a_row_that_gave_0_gives_0(technique: Technique, heads: tuple[int, ...] 
     assert np.isfinite(found).all()
 
 
+@pytest.mark.parametrize("technique", NORMALIZERS, ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    ("given", "operands"), [("", ""), ("b: f32[2, 1, 6, 6], m: bool[2, 1, 6, 6]", "b, m")]
+)
+def test_where_such_rows_give_0_it_applies(technique: Technique, given: str, operands: str) -> None:
+    """Also of infinite numbers, which make rows of no number at all."""
+    made = applied(attention(given, operands, guard=1), technique.name)
+    assert (made.count, made.left, made.left_out) == (1, [], [])
+
+
 def test_a_key_that_a_mask_hides_stays_hidden_where_a_bias_hides_the_others() -> None:
     """A row of which all keys that the mask leaves are -10000: those are seen, and no other."""
     given = {**FEED, "m": FEED["m"].copy(), "b": np.zeros((2, 1, 5, 5), np.float32)}
