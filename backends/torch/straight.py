@@ -10,9 +10,12 @@ from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.types import FLOATS, TensorType
 
 SINGULAR = frozenset(
-    {"Div", "Exp", "Log", "LogSoftmax", "Pow", "Reciprocal", "Softmax", "Sqrt"},
+    {
+        *("Div", "Erf", "Exp", "Gelu", "Log", "LogSoftmax", "Pow", "Reciprocal", "ReduceMax"),
+        *("ReduceMin", "Sigmoid", "Softmax", "Softplus", "Sqrt", "Swish", "Tanh"),
+    }
 )
-"""What derives to NaN or infinity somewhere."""
+"""What derives to NaN or infinity somewhere, of NaN itself at least."""
 
 Call = tuple[Callable[..., Any], tuple[Value | None, ...]]
 
