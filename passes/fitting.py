@@ -17,7 +17,7 @@ from graphwright.ir.normalizers import body, compute
 from graphwright.ir.ops import OPS
 from graphwright.passes.attention.bodies import scores_type
 from graphwright.passes.attention.validity import hidden
-from graphwright.passes.padding import Real, padding
+from graphwright.passes.padding import Padding, padding
 from graphwright.passes.rule import Builder, NoMatch
 from graphwright.passes.shapes import shape_of
 from graphwright.passes.technique import Knob, Tap, Work
@@ -59,13 +59,13 @@ def fitted(
     texts = [formula(**given) for given in fit.each(knobs)]
     taps: dict[Node, Tap[Any]] = {}
     made: list[Builder] = []
-    with padding(graph, work) as real:
+    with padding(graph, work) as known:
         for _, node in work.layers(graph):
             with work.trying(node):
                 made.append(work.at(node.outputs[0], [v for v in node.inputs if v is not None]))
-                taps[node] = _tap(fit, made[-1], node, texts, real)
+                taps[node] = _tap(fit, made[-1], node, texts, known)
         try:
-            costs = work.observe(list(taps.values()))
+            costs = known.observe(list(taps.values()))
         except NoMatch as why:
             work.left.extend((node, str(why)) for node in taps)
             return {}
@@ -80,7 +80,7 @@ def fitted(
     return found
 
 
-def _tap(fit: Fit, op: Builder, node: Node, texts: Sequence[str], real: Real) -> Tap[Any]:
+def _tap(fit: Fit, op: Builder, node: Node, texts: Sequence[str], known: Padding) -> Tap[Any]:
     """What each candidate costs each head of an attention: [candidates, H]."""
     scores = scores_type(node.inputs, node.attrs)
     bodies = [body(text, scores) for text in texts]
@@ -88,7 +88,7 @@ def _tap(fit: Fit, op: Builder, node: Node, texts: Sequence[str], real: Real) ->
     step = partial(_step, fit=fit, inputs=inputs, attrs=attrs, bodies=bodies)
     read = tuple(v for v in inputs if v is not None and v.const is None)
     shape = shape_of(node.outputs[0]) or ()
-    tokens = real((shape[0], shape[2])) if len(shape) == 4 else ()
+    tokens = known.of((shape[0], shape[2])) if len(shape) == 4 else ()
     return Tap((*read, *tokens), np.zeros(()), step)
 
 

@@ -2,30 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from graphwright.ir.const import Array
 from graphwright.ir.dims import Dim, product
+from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Value
 from graphwright.passes.attention.native_parts import padded
 from graphwright.passes.attention.validity import left_to_see
 from graphwright.passes.rule import Builder, NoMatch
 from graphwright.passes.shapes import shape_of
-from graphwright.passes.technique import Work
+from graphwright.passes.technique import Tap, Work
 
-Real: TypeAlias = "Callable[[tuple[Dim, ...]], tuple[Value, ...]]"
+Lead: TypeAlias = tuple[Dim, ...]
+
+
+@dataclass
+class Padding:
+    """What is known of padding: of tokens laid out as (B, S), bool[B, 1, 1, S] of those that count.
+
+    What it gives is to be observed beside what holds the tokens.
+    """
+
+    known: list[Value]
+    work: Work
+    asked: dict[Value, None] = field(default_factory=dict)
+
+    def of(self, lead: Lead) -> tuple[Value, ...]:
+        """Which tokens are real that are laid out as (B, S), or (B * S,); () if no mask tells."""
+        for tokens in self.known:
+            batch, *_, length = shape_of(tokens) or (0, 0)
+            if lead in ((batch, length), (product((batch, length)),)):
+                self.asked[tokens] = None
+                return (tokens,)
+        return ()
+
+    def observe(self, taps: Sequence[Tap[Any]]) -> list[Any]:
+        """The states of taps. Raises ModelError where nothing but padding was met."""
+        counts = [Tap((tokens,), 0, lambda n, real: n + int(real.sum())) for tokens in self.asked]
+        states = self.work.observe([*taps, *counts])
+        if not all(states[len(taps) :]):
+            raise ModelError("the data holds nothing but padding")
+        return states[: len(taps)]
 
 
 @contextmanager
-def padding(graph: Graph, work: Work) -> Iterator[Real]:
-    """What says of tokens that are laid out as (B, S), or as (B * S,), which are no padding.
+def padding(graph: Graph, work: Work) -> Iterator[Padding]:
+    """What the masks of a model's attentions say of padding, within this context.
 
-    That is (bool[B, 1, 1, S],), or () where no mask tells; to be observed beside what holds them,
-    within this context. A token is padding if no query of an attention over such tokens sees it.
+    A token is padding if no query of an attention over tokens so laid out sees it.
     """
     made: list[Builder] = []
     known: list[Value] = []
@@ -37,13 +67,13 @@ def padding(graph: Graph, work: Work) -> Iterator[Real]:
             except NoMatch:
                 continue
     try:
-        yield lambda axes: _of(axes, known)
+        yield Padding(known, work)
     finally:
         for op in made:
             op.discard()
 
 
-def laid(x: Value) -> tuple[Dim, ...]:
+def laid(x: Value) -> Lead:
     """How the tokens are laid out of which `x` holds a row each."""
     return (shape_of(x) or ())[:-1]
 
@@ -68,11 +98,3 @@ def _tokens(op: Builder, bias: Value | None, mask: Value | None) -> list[Value]:
         flags = op.ReduceMax(op.Cast(seen, to="f32"), axes=over, keepdims=1)
         seen = op.Greater(flags, 0.5)
     return [seen]
-
-
-def _of(axes: tuple[Dim, ...], known: list[Value]) -> tuple[Value, ...]:
-    for tokens in known:
-        batch, *_, length = shape_of(tokens) or (0, 0)
-        if axes in ((batch, length), (product((batch, length)),)):
-            return (tokens,)
-    return ()

@@ -151,9 +151,9 @@ def norms(graph: Graph, found: list[Weight], work: Work) -> list[Array]:
     read = list(dict.fromkeys(w.x for w in found))
     if not read:
         return []
-    with padding(graph, work) as real:
-        taps = [Tap((x, *real(laid(x))), np.zeros(()), _squares) for x in read]
-        states = dict(zip(read, work.observe(taps), strict=True))
+    with padding(graph, work) as known:
+        taps = [Tap((x, *known.of(laid(x))), np.zeros(()), _squares) for x in read]
+        states = dict(zip(read, known.observe(taps), strict=True))
     return [np.sqrt(states[w.x]) for w in found]
 
 

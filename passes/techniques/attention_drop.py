@@ -81,12 +81,12 @@ def similarities(graph: Graph, found: list[Sublayer], work: Work) -> tuple[Array
     And the mean length of what it adds, as a part of its stream's.
     """
     start = np.zeros(3)
-    with padding(graph, work) as real:
+    with padding(graph, work) as known:
         taps: list[Tap[Any]] = [
-            Tap((each.stream, each.added, *real(laid(each.stream))), start, _cosines)
+            Tap((each.stream, each.added, *known.of(laid(each.stream))), start, _cosines)
             for each in found
         ]
-        sums = np.array(work.observe(taps))
+        sums = np.array(known.observe(taps))
     return sums[:, 0] / sums[:, 2], sums[:, 1] / sums[:, 2]
 
 

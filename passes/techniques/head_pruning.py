@@ -78,9 +78,9 @@ def _least(scores: Array, group: int, share: float) -> Kept:
 
 def _scores(graph: Graph, found: list[Heads], work: Work) -> list[Array]:
     """Of each attention the sum of |y w|^2 of each group of heads, over all tokens of the data."""
-    with padding(graph, work) as real:
-        taps: list[Tap[Any]] = [Tap((h.x, *real(laid(h.x))), 0.0, _gram) for h in found]
-        grams = work.observe(taps)
+    with padding(graph, work) as known:
+        taps: list[Tap[Any]] = [Tap((h.x, *known.of(laid(h.x))), 0.0, _gram) for h in found]
+        grams = known.observe(taps)
     return [_energy(heads, gram) for heads, gram in zip(found, grams, strict=True)]
 
 

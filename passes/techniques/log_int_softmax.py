@@ -31,7 +31,8 @@ def log_int_softmax(*, bits: int = 4) -> str:
     division is needed. With j = 1024 (max s - s), an integer up to 2^14, exp(-j/1024) is
     2^(-p/1024) for p = j + j/2 - j/16, within 0.4 % of j log2 e; p is 1024 q + r, and 2^(-r/1024)
     is taken as 1 - r/2048, at most 6.2 % too much. e is at most 2^14, so 3 2^k e is at most 3 2^29
-    for k = 15, and 2 sum e at most 2^15 T: both stay under 2^31 for T up to 65535 keys.
+    for k = 15, and 2 sum e at most 2^15 T: both stay under 2^31 for T up to 65535 keys. A row sums
+    to at most 1.7, and to no less than what is left of it over 1.7.
     """
     within("log-int-softmax: bits", bits, 2, 4)
     passed = " + ".join(f"Cast(total >= e * i32({3 << k}), to='i32')" for k in range(1 << bits))

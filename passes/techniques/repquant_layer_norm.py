@@ -129,10 +129,10 @@ def _observed(
     """The least and the greatest number in each channel of norms, on the data but for padding."""
     states: list[Ranges | None] = []
     for node in list(found)[:1]:
-        with work.trying(node), padding(graph, work) as real:
+        with work.trying(node), padding(graph, work) as known:
             made = [each.outputs[0] for each in found]
-            taps: list[Tap[Any]] = [Tap((y, *real(laid(y))), None, _range) for y in made]
-            states = work.observe(taps)
+            taps: list[Tap[Any]] = [Tap((y, *known.of(laid(y))), None, _range) for y in made]
+            states = known.observe(taps)
     for node, state in zip(found, states, strict=False):
         if state is not None:
             yield node, *state

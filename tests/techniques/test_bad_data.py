@@ -16,6 +16,7 @@ __all__ = ["optimize"]
 IDS = np.arange(24).reshape(4, 6) % 20
 GOOD = {"input_ids": IDS, "token_type_ids": IDS * 0, "attention_mask": IDS * 0 + 1}
 NEEDS_DATA = ["activation-pruning", "repquant-layer-norm:bits=4"]
+OTHERS = ["head-pruning:share=0.5", "attention-drop", "uniform-softmax:scale=data"]
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a name is missing": (
         {"input_ids": IDS, "token_type_ids": IDS},
@@ -36,6 +37,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "words": ({**GOOD, "input_ids": np.array([["a"] * 6] * 4)}, "input_ids"),
     "no samples": ({name: array[:0] for name, array in GOOD.items()}, "holds no samples"),
     "nothing": ({}, "nothing for the inputs"),
+    "nothing but padding": (
+        {**GOOD, "attention_mask": IDS * 0},
+        "the data holds nothing but padding",
+    ),
     "an index out of the table": ({**GOOD, "input_ids": IDS + 90}, "samples 0 to 3 of the data"),
 }
 
@@ -61,6 +66,11 @@ def test_it_is_said_in_one_sentence(
     assert (status, said) == (2, "")
     assert why in sentence(error)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("asked", OTHERS)
+def test_data_that_says_nothing(asked: str, model: Path, tmp_path: Path, optimize: Run) -> None:
+    test_it_is_said_in_one_sentence("nothing but padding", asked, model, tmp_path, optimize)
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut short"])

@@ -69,6 +69,14 @@ def test_weights_are_near_to_softmax(s: Array) -> None:
     assert ratio.max(initial=1.0) < 1.7
 
 
+@given(s=ROWS)
+def test_how_far_a_row_drifts_from_1(s: Array) -> None:
+    s = s.astype(np.float32)
+    w, found = softmax(s), weights(log_int_softmax, s)
+    assert (found.sum(-1) <= 1.7).all()
+    assert (found.sum(-1) >= np.where(w > 2**-10, w, 0).sum(-1) / 1.7 - 1e-9).all()
+
+
 def test_all_of_it_but_the_ends_is_integers() -> None:
     assert log_int_softmax.formula is not None
     nodes = body(log_int_softmax.formula(), TensorType("f32", (1, 2, 3, 5))).nodes()

@@ -24,3 +24,12 @@ def test_a_weight_is_a_step_near_to_itself(s: Array, bits: int, scale: float) ->
 def test_even_rows_of_many_keys_are_lost() -> None:
     assert not weights(uniform_softmax, np.zeros((1, 1, 1, 40)), bits=4).any()
     assert weights(uniform_softmax, np.zeros((1, 1, 1, 29)), bits=4).all()
+
+
+@given(s=ROWS, bits=st.integers(2, 8), scale=st.sampled_from([1.0, 0.5, 0.1]))
+def test_how_far_a_row_drifts_from_1(s: Array, bits: int, scale: float) -> None:
+    clipped = np.maximum(softmax(s) - scale, 0).sum(-1)
+    drift = weights(uniform_softmax, s, bits=bits, scale=scale).sum(-1) - 1
+    allowed = s.shape[-1] * scale / (2**bits - 1) / 2 + 1e-9
+    assert (drift <= allowed - clipped).all()
+    assert (drift >= -allowed - clipped).all()
