@@ -24,11 +24,16 @@ class Compiled:
 
 
 def compiled(
-    module: ModuleType, dtype: str, capability: int, config: tuple[int, int, int, int]
+    module: ModuleType,
+    dtype: str,
+    capability: int,
+    config: tuple[int, int, int, int],
+    entry: str = "forward",
 ) -> Compiled:
     """A kernel's module compiled for `capability` 80, 90 and so on, without a GPU.
 
-    `config` is as the module's `configs` gives it: rows, keys, warps, stages. Raises what Triton
+    `config` is as the module's `configs` gives it: rows, keys, warps, stages. `entry` is the
+    function, `forward` or, where there is one, `forward_part`. Raises what Triton
     raises where it does not compile.
     """
     import triton
@@ -37,8 +42,14 @@ def compiled(
 
     rows, keys, warps, stages = config
     constants = {"WIDE": False, "BLOCK_S": rows, "BLOCK_T": keys}
-    kernel: Any = module.forward
-    signature = {name: _type(name, dtype, constants) for name in kernel.arg_names}
+    kernel: Any = getattr(module, entry)
+    known = {"mask_at": "*u8", "bounds_at": "*i32", "tables_at": "*fp32"}
+    if entry == "forward_part":
+        known |= {"y_at": "*fp32", "top_at": "*fp32", "total_at": "*fp32"}
+    signature = {
+        name: "constexpr" if name in constants else known.get(name) or _type(name, dtype)
+        for name in kernel.arg_names
+    }
     index = {name: i for i, name in enumerate(kernel.arg_names)}
     # As at run time, where tensors are aligned and widths of rows are multiples of 16.
     aligned = [n for n in signature if n.endswith("_at") or re.search(r"^[qkvy]_", n)]
@@ -57,12 +68,7 @@ def compiled(
     return Compiled(made.asm["ptx"], made.metadata.shared, registers, spilled)
 
 
-def _type(name: str, dtype: str, constants: dict[str, Any]) -> str:
-    if name in constants:
-        return "constexpr"
-    known = {"mask_at": "*u8", "bounds_at": "*i32", "tables_at": "*fp32"}
-    if name in known:
-        return known[name]
+def _type(name: str, dtype: str) -> str:
     return f"*{DTYPES[dtype]}" if name.endswith("_at") else "i32"
 
 

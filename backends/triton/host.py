@@ -61,6 +61,11 @@ def timed(run):
     return 1000 * (time.perf_counter() - start)
 '''
 
+PARTS = """
+parts = 1 if config else parts_for(q, k)
+if parts > 1:
+    return launch_parts(q, k, v{given}, parts=parts)
+""".strip()
 STRIDES = '''
 def strides(x, lead):
     """The strides of [*lead, heads, rows, channels] but the last, which is 1."""
@@ -68,8 +73,8 @@ def strides(x, lead):
 '''.strip()
 
 
-def launcher(facts: Facts, skips: bool, tables: bool) -> str:
-    """The function `launch`, which runs the kernel."""
+def launcher(facts: Facts, skips: bool, tables: bool, apart: bool) -> str:
+    """The function `launch`, which runs the kernel, over parts of the keys if it can (`apart`)."""
     names = ["q", "k", "v", *facts.operands]
     given = "".join(f", {name}" for name in facts.operands)
     lines = [
@@ -82,6 +87,7 @@ def launcher(facts: Facts, skips: bool, tables: bool) -> str:
         " dtype=v.dtype, device=q.device)",
         "if y.numel() == 0 or T == 0:",
         "    return y.zero_()",
+        *(PARTS.format(given=given).splitlines() if apart else []),
         "BLOCK_S, BLOCK_T, warps, stages = config or chosen(q, k)",
         "q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))",
     ]

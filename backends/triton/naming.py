@@ -21,7 +21,20 @@ RESERVED = frozenset(
         *FUNCTIONS,
         *("BLOCK_S", "BLOCK_T", "S", "T", "WIDE", "base", "batch", "best", "block", "blocks"),
         *("channels", "columns", "dead", "e", "fade", "first", "float", "forward", "head"),
-        *("key_head", "last", "live", "out", "part", "q", "row", "rows", "s", "s_sink", "scores"),
+        *(
+            "key_head",
+            "last",
+            "live",
+            "out",
+            "part",
+            "place",
+            "q",
+            "row",
+            "rows",
+            "s",
+            "s_sink",
+            "scores",
+        ),
         *("sink", "start", "tl", "top", "torch", "total", "triton", "v", "w", "y"),
     }
 )

@@ -12,6 +12,7 @@ from graphwright.backends.triton.expressions import used
 from graphwright.backends.triton.facts import Facts
 from graphwright.backends.triton.hidden import skips
 from graphwright.backends.triton.naming import Naming
+from graphwright.backends.triton.parts import part_kernel, part_launcher, splits
 from graphwright.backends.triton.plan import Ending, Plan, plan
 from graphwright.backends.triton.sweeps import last_sweep, statistics
 from graphwright.ir.graph import Graph
@@ -60,18 +61,22 @@ def kernel_source(facts: Facts) -> str:
     tables = len(naming.tables)
     body = [*opening(facts, made, skipping, tables), *lines, *closing(facts, made, skipping)]
     kernel = f"{signature(facts, skipping, tables)}\n{_indented(body)}"
+    apart = splits(made, tables)
+    part = part_kernel(facts, made, facts.body or softmax_body()) if apart else ""
     block = scores(facts)
     parts = [
         _header(facts, made),
         used(f"{block}\n{kernel}").strip("\n"),
         block,
         kernel,
+        part,
         _tables(naming),
         host.BOUNDS.strip("\n") if facts.mask and skipping else "",
         host.configs(facts),
         host.TUNING.strip("\n"),
         host.usable(facts),
-        host.launcher(facts, skipping, bool(tables)),
+        part_launcher(facts, made) if apart else "",
+        host.launcher(facts, skipping, bool(tables), apart),
     ]
     return "\n\n\n".join(part for part in parts if part) + "\n"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from graphwright.backends.triton.blocks import call_of_scores, padded, values
 from graphwright.backends.triton.expressions import NAN, dtype_of
@@ -20,6 +21,7 @@ KEEPS_NUMBERS = frozenset(
 )
 """What makes no NaN of numbers and infinities."""
 
+Parts: TypeAlias = tuple[list[str], list[str], list[str]]
 HINTS = {
     "ReduceMax": "greatest",
     "ReduceMin": "least",
@@ -63,6 +65,24 @@ def statistics(naming: Naming, nodes: Sequence[Node], facts: Facts) -> list[str]
 
 def last_sweep(naming: Naming, made: Plan, facts: Facts) -> list[str]:
     """The sweep that meets the values; what it gives is `y`, [BLOCK_S, E]."""
+    start, sweep, end = _last(naming, made, facts)
+    return [*start, *sweep, *end]
+
+
+def gathering(naming: Naming, made: Plan, facts: Facts) -> list[str]:
+    """That sweep over a part of the keys: sums that nothing has divided yet.
+
+    The sink is a column of the first part alone.
+    """
+    start, sweep, _ = _last(naming, made, facts)
+    if facts.sink and made.ending is not Ending.PLAIN:
+        start.append("total = tl.where(part == 0, total, 0.0)")
+        if made.ending is Ending.RESCALED:
+            start.append(f"top = tl.where(part == 0, top, {LOW})")
+    return [*start, *sweep]
+
+
+def _last(naming: Naming, made: Plan, facts: Facts) -> Parts:
     lines = naming.before([made.meets])
     first = None
     if facts.sink and made.ending is not Ending.PLAIN:
@@ -78,10 +98,7 @@ def last_sweep(naming: Naming, made: Plan, facts: Facts) -> list[str]:
         Ending.PLAIN: _plain,
     }[made.ending](x, first, facts.guard)
     lines += [f"y = tl.zeros([BLOCK_S, {padded(facts.value_width)}], tl.float32)", *start]
-    return [*lines, *loop([*inside, *values(facts), *update], facts), *end]
-
-
-Parts = tuple[list[str], list[str], list[str]]
+    return lines, loop([*inside, *values(facts), *update], facts), end
 
 
 def _rescaled(x: str, first: str | None, guard: bool) -> Parts:

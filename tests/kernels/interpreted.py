@@ -38,9 +38,13 @@ class Child:
         """What the kernel of a text gives."""
         return self._asked("launch", source, dict(given), config)
 
-    def compiled(self, source: str, dtype: str, capability: int) -> Any:
+    def parts(self, source: str, given: Mapping[str, Any], count: int) -> Any:
+        """What the kernel of a text gives, over so many parts of the keys."""
+        return self._asked("parts", source, dict(given), count)
+
+    def compiled(self, source: str, dtype: str, capability: int, entry: str = "forward") -> Any:
         """The kernel of a text as it is compiled where nothing was measured."""
-        return self._asked("compiled", source, dtype, capability)
+        return self._asked("compiled", source, dtype, capability, entry)
 
     def tuned(self, source: str, given: Mapping[str, Any]) -> Any:
         """What measuring blocks gives."""
@@ -85,7 +89,15 @@ def _launch(source: str, given: dict[str, Any], config: Any) -> Any:
     return _array(kernel.launch(**tensors, config=config))
 
 
-def _compiled(source: str, dtype: str, capability: int) -> Any:
+def _parts(source: str, given: dict[str, Any], count: int) -> Any:
+    from graphwright.backends.triton.loading import loaded
+
+    kernel: Any = loaded(source)
+    tensors = {name: _tensor(x) for name, x in given.items()}
+    return _array(kernel.launch_parts(**tensors, parts=count))
+
+
+def _compiled(source: str, dtype: str, capability: int, entry: str) -> Any:
     import torch
 
     from graphwright.backends.triton.ahead import compiled
@@ -93,7 +105,8 @@ def _compiled(source: str, dtype: str, capability: int) -> Any:
 
     kernel: Any = loaded(source)
     like = torch.empty(1, dtype=torch.float32 if dtype == "f32" else torch.float16)
-    return compiled(kernel, dtype, capability, kernel.configs(like, 1024)[0])
+    config = kernel.configs(like, 1024)[0] if entry == "forward" else (16, 32, 4, 2)
+    return compiled(kernel, dtype, capability, config, entry)
 
 
 def _tuned(source: str, given: dict[str, Any]) -> Any:
@@ -142,6 +155,7 @@ def _Refused() -> Any:  # noqa: N802  it stands for a module
 
 REQUESTS: dict[str, Any] = {
     "launch": _launch,
+    "parts": _parts,
     "compiled": _compiled,
     "tuned": _tuned,
     "model": _model,

@@ -55,8 +55,19 @@ def compiler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
 @pytest.mark.parametrize(("case", "dtype", "capability"), [*SAMPLE, *REST], ids=str)
 def test_a_kernel_compiles(case: Case, dtype: str, capability: int, compiler: Child) -> None:
     found = compiler.compiled(kernel_source(case.facts), dtype, capability)
+    fits(found, "forward", capability)
+
+
+@pytest.mark.parametrize("capability", [80, 90])
+def test_a_kernel_of_parts_compiles(capability: int, compiler: Child) -> None:
+    case = varied(SOFTMAX, "a step", mask="keys", sink=True)
+    found = compiler.compiled(kernel_source(case.facts), "f16", capability, "forward_part")
+    fits(found, "forward_part", capability)
+
+
+def fits(found: Any, entry: str, capability: int) -> None:
     assert f".target sm_{capability}" in found.ptx
-    assert ".visible .entry forward(" in found.ptx
+    assert f".visible .entry {entry}(" in found.ptx
     assert found.shared <= SHARED[capability]
     assert 0 < found.registers <= 255
     assert found.spilled <= SPILLED
