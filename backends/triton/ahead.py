@@ -33,7 +33,7 @@ def compiled(
     """A kernel's module compiled for `capability` 80, 90 and so on, without a GPU.
 
     `config` is as the module's `configs` gives it: rows, keys, warps, stages. `entry` is the
-    function, `forward` or, where there is one, `forward_part`. Raises what Triton
+    function, `forward` or another kernel that the module has. Raises what Triton
     raises where it does not compile.
     """
     import triton
@@ -43,7 +43,9 @@ def compiled(
     rows, keys, warps, stages = config
     constants = {"WIDE": False, "BLOCK_S": rows, "BLOCK_T": keys}
     kernel: Any = getattr(module, entry)
+    constants |= {"KEEP": True} if "KEEP" in kernel.arg_names else {}
     known = {"mask_at": "*u8", "bounds_at": "*i32", "tables_at": "*fp32"}
+    known |= {"lse_at": "*fp32", "delta_at": "*fp32"}
     if entry == "forward_part":
         known |= {"y_at": "*fp32", "top_at": "*fp32", "total_at": "*fp32"}
     signature = {

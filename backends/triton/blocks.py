@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf, nan
 
 from graphwright.backends.triton.expressions import number
@@ -61,25 +62,30 @@ def scores(facts: Facts) -> str:
     return f"@triton.jit\ndef {call_of_scores(facts)}:\n{body}"
 
 
-def signature(facts: Facts, skips: bool, tables: int) -> str:
-    """The first lines of the kernel."""
+def signature(
+    entry: str, facts: Facts, strided: Sequence[str], others: Sequence[str], *more: str
+) -> str:
+    """The first lines of a kernel: tensors and their strides, tensors without, sizes, blocks."""
+    axes = {"bias": "hst", "mask": "hst", "k": "ht", "v": "ht"}
+    lead = [f"b{i}" for i in range(facts.batch)]
+    lines = [", ".join(f"{name}_at" for name in (*strided, *others))]
+    lines += [
+        ", ".join(f"{name}_{axis}" for axis in (*lead, *axes.get(name, "hs"))) for name in strided
+    ]
+    lines.append(", ".join([*(f"B{i}" for i in range(1, facts.batch)), "S", "T"]))
+    lines += [*more, "WIDE: tl.constexpr, BLOCK_S: tl.constexpr, BLOCK_T: tl.constexpr"]
+    return f"@triton.jit\ndef {entry}(\n" + "".join(f"    {line},\n" for line in lines) + "):"
+
+
+def strided(facts: Facts, skips: bool) -> list[str]:
+    """The tensors that a kernel reads, whose strides it is told."""
     named = ["q", "k", "v", *facts.operands]
     if facts.mask and skips:
         named.insert(named.index("mask") + 1, "bounds")
-    pointers = [*named, *(["tables"] if tables else []), "y"]
-    axes = {"bias": "hst", "mask": "hst", "k": "ht", "v": "ht"}
-    lead = [f"b{i}" for i in range(facts.batch)]
-    lines = [", ".join(f"{name}_at" for name in pointers)]
-    lines += [
-        ", ".join(f"{name}_{axis}" for axis in (*lead, *axes.get(name, "hs")))
-        for name in (*named, "y")
-    ]
-    lines.append(", ".join([*(f"B{i}" for i in range(1, facts.batch)), "S", "T"]))
-    lines.append("WIDE: tl.constexpr, BLOCK_S: tl.constexpr, BLOCK_T: tl.constexpr")
-    return "@triton.jit\ndef forward(\n" + "".join(f"    {line},\n" for line in lines) + "):"
+    return named
 
 
-def opening(facts: Facts, made: Plan, skips: bool, tables: int) -> list[str]:
+def opening(facts: Facts, skips: bool, tables: int, *results: str) -> list[str]:
     """Which rows of which head a program computes, its queries, and the keys that they see."""
     lines = [
         '"""One program computes a block of rows of one head."""',
@@ -90,10 +96,7 @@ def opening(facts: Facts, made: Plan, skips: bool, tables: int) -> list[str]:
         f"key_head = head // {facts.heads // facts.shared}",
         "rows = block * BLOCK_S + tl.arange(0, BLOCK_S)",
     ]
-    named = ["q", "k", "v", *facts.operands, "y"]
-    if facts.mask and skips:
-        named.insert(named.index("mask") + 1, "bounds")
-    for name in named:
+    for name in (*strided(facts, skips), *results):
         head = "key_head" if name in ("k", "v") else "head"
         lead = "".join(f"b{i} * {name}_b{i} + " for i in range(facts.batch))
         lines.append(f"{name}_at += {lead}{head} * {name}_h")
@@ -172,3 +175,13 @@ def closing(facts: Facts, made: Plan, skips: bool) -> list[str]:
         f"tl.store(at_y, y.to(y_at.dtype.element_ty), mask=(rows[:, None] < S){narrow})",
     ]
     return lines
+
+
+def keeping() -> list[str]:
+    """The lines that write what gradients need of each row; of one without keys, what gives 0."""
+    return [
+        "if KEEP:",
+        f"    lse = tl.where(total > 0.0, top + tl.log(total), {number(inf)})",
+        "    place = (tl.program_id(0) // blocks).to(tl.int64) * S + row",
+        "    tl.store(lse_at + place, lse, mask=rows < S)",
+    ]

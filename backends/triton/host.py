@@ -62,7 +62,7 @@ def timed(run):
 '''
 
 PARTS = """
-parts = 1 if config else parts_for(q, k)
+parts = 1 if config{or_kept} else parts_for(q, k)
 if parts > 1:
     return launch_parts(q, k, v{given}, parts=parts)
 """.strip()
@@ -73,8 +73,11 @@ def strides(x, lead):
 '''.strip()
 
 
-def launcher(facts: Facts, skips: bool, tables: bool, apart: bool) -> str:
-    """The function `launch`, which runs the kernel, over parts of the keys if it can (`apart`)."""
+def launcher(facts: Facts, skips: bool, tables: bool, apart: bool, learns: bool) -> str:
+    """The function `launch`, which runs the kernel, over parts of the keys if it can (`apart`).
+
+    Where there are kernels of gradients (`learns`), it gives what those need too, if it is asked.
+    """
     names = ["q", "k", "v", *facts.operands]
     given = "".join(f", {name}" for name in facts.operands)
     lines = [
@@ -87,7 +90,7 @@ def launcher(facts: Facts, skips: bool, tables: bool, apart: bool) -> str:
         " dtype=v.dtype, device=q.device)",
         "if y.numel() == 0 or T == 0:",
         "    return y.zero_()",
-        *(PARTS.format(given=given).splitlines() if apart else []),
+        *(PARTS.format(given=given, or_kept=" or keep" * learns).splitlines() if apart else []),
         "BLOCK_S, BLOCK_T, warps, stages = config or chosen(q, k)",
         "q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))",
     ]
@@ -106,14 +109,16 @@ def launcher(facts: Facts, skips: bool, tables: bool, apart: bool) -> str:
             lines.append(f"bounds = bounds.expand(*lead, {facts.heads}, {blocks}, 2)")
             args.append("bounds")
             strides.append("*bounds.stride()[:-1]")
-    if tables:
-        args.append("table_on(q.device)")
+    others = ["table_on(q.device)"] if tables else []
+    if learns:
+        lines.append("lse = y.new_empty(y.shape[:-1], dtype=torch.float32) if keep else y")
+        others.append("lse")
     inner = [f"lead[{i}]" for i in range(1, facts.batch)]
     call = [
-        ", ".join([*args, "y"]),
+        ", ".join([*args, "y", *others]),
         ", ".join(strides[:3]),
         *([", ".join(strides[3:])] if strides[3:] else []),
-        ", ".join(["*y.stride()[:-1]", *inner, "S", "T"]),
+        ", ".join(["*y.stride()[:-1]", *inner, "S", "T", *(["KEEP=keep"] if learns else [])]),
         "WIDE=INTERPRETED, BLOCK_S=BLOCK_S, BLOCK_T=BLOCK_T",
         "num_warps=warps, num_stages=stages",
     ]
@@ -123,10 +128,10 @@ def launcher(facts: Facts, skips: bool, tables: bool, apart: bool) -> str:
         "    forward[(programs,)](",
         *(f"        {line}," for line in call),
         "    )",
-        "return y",
+        "return (y, lse) if keep else y" if learns else "return y",
     ]
     doc = '"""Run the kernel; where it is interpreted products are computed in float32."""'
-    head = f"def launch(q, k, v{given}, config=None):"
+    head = f"def launch(q, k, v{given}, config=None{', keep=False' if learns else ''}):"
     return "\n".join([STRIDES, "", "", head, indent("\n".join([doc, *lines]), "    ")])
 
 

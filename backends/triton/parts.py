@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from textwrap import dedent, indent
 
-from graphwright.backends.triton.blocks import loads, padded
+from graphwright.backends.triton.blocks import loads, padded, signature
 from graphwright.backends.triton.facts import Facts
 from graphwright.backends.triton.naming import Naming
 from graphwright.backends.triton.plan import Ending, Plan
@@ -38,7 +38,9 @@ def part_kernel(facts: Facts, made: Plan, body: Graph) -> str:
     """The kernel that computes one part of the keys."""
     lines = [*_opening(facts), *gathering(Naming(body, made, facts.heads), made, facts)]
     lines += _closing(facts, made)
-    return f"{_signature(facts, made)}\n{indent(chr(10).join(lines), '    ')}"
+    named, others = ["q", "k", "v", *facts.operands], ["y", *GATHERED[made.ending]]
+    head = signature("forward_part", facts, named, others, "batches, CHUNK, parts")
+    return f"{head}\n{indent(chr(10).join(lines), '    ')}"
 
 
 def part_launcher(facts: Facts, made: Plan) -> str:
@@ -72,7 +74,7 @@ def part_launcher(facts: Facts, made: Plan) -> str:
         "    forward_part[(programs,)](",
         f"        q, k, v{given}, {kept},",
         f"        {', '.join(strides)},",
-        f"        {inner}lead.numel(), S, T, chunk, parts,",
+        f"        {inner}S, T, lead.numel(), chunk, parts,",
         "        WIDE=INTERPRETED, BLOCK_S=BLOCK_S, BLOCK_T=BLOCK_T, num_warps=4, num_stages=2,",
         "    )",
         *dedent(MERGED[made.ending]).strip().splitlines(),
@@ -108,19 +110,6 @@ def _ratio(facts: Facts, made: Plan) -> list[str]:
         f"live = ({live})[..., None]",
         "return torch.where(live, y / total[..., None], 0.0).to(v.dtype)",
     ]
-
-
-def _signature(facts: Facts, made: Plan) -> str:
-    named = ["q", "k", "v", *facts.operands]
-    axes = {"bias": "hst", "mask": "hst", "k": "ht", "v": "ht"}
-    lead = [f"b{i}" for i in range(facts.batch)]
-    lines = [", ".join(f"{name}_at" for name in (*named, "y", *GATHERED[made.ending]))]
-    lines += [
-        ", ".join(f"{name}_{axis}" for axis in (*lead, *axes.get(name, "hs"))) for name in named
-    ]
-    sizes = [*(f"B{i}" for i in range(1, facts.batch)), "batches", "S", "T", "CHUNK", "parts"]
-    lines += [", ".join(sizes), "WIDE: tl.constexpr, BLOCK_S: tl.constexpr, BLOCK_T: tl.constexpr"]
-    return "@triton.jit\ndef forward_part(\n" + "".join(f"    {line},\n" for line in lines) + "):"
 
 
 def _opening(facts: Facts) -> list[str]:

@@ -7,7 +7,19 @@ from functools import cache
 from textwrap import indent
 
 from graphwright.backends.triton import host
-from graphwright.backends.triton.blocks import closing, opening, scores, signature
+from graphwright.backends.triton.backward import (
+    backward_kernels,
+    backward_launcher,
+    differentiates,
+)
+from graphwright.backends.triton.blocks import (
+    closing,
+    keeping,
+    opening,
+    scores,
+    signature,
+    strided,
+)
 from graphwright.backends.triton.expressions import used
 from graphwright.backends.triton.facts import Facts
 from graphwright.backends.triton.hidden import skips
@@ -59,8 +71,14 @@ def kernel_source(facts: Facts) -> str:
     skipping = skips(facts, made)
     lines = _sweeps(facts, made, naming)
     tables = len(naming.tables)
-    body = [*opening(facts, made, skipping, tables), *lines, *closing(facts, made, skipping)]
-    kernel = f"{signature(facts, skipping, tables)}\n{_indented(body)}"
+    learns = differentiates(facts)
+    body = [*opening(facts, skipping, tables, "y"), *lines, *closing(facts, made, skipping)]
+    body += keeping() if learns else []
+    others = [*(["tables"] if tables else []), *(["lse"] if learns else [])]
+    named = [*strided(facts, skipping), "y"]
+    flag = ["KEEP: tl.constexpr"] if learns else []
+    kernel = f"{signature('forward', facts, named, others, *flag)}\n{_indented(body)}"
+    backward = backward_kernels(facts, skipping) if learns else ""
     apart = splits(made, tables)
     part = part_kernel(facts, made, facts.body or softmax_body()) if apart else ""
     block = scores(facts)
@@ -70,13 +88,15 @@ def kernel_source(facts: Facts) -> str:
         block,
         kernel,
         part,
+        backward,
         _tables(naming),
         host.BOUNDS.strip("\n") if facts.mask and skipping else "",
         host.configs(facts),
         host.TUNING.strip("\n"),
         host.usable(facts),
         part_launcher(facts, made) if apart else "",
-        host.launcher(facts, skipping, bool(tables), apart),
+        host.launcher(facts, skipping, bool(tables), apart, learns),
+        backward_launcher(facts, skipping) if learns else "",
     ]
     return "\n\n\n".join(part for part in parts if part) + "\n"
 

@@ -31,9 +31,17 @@ class Attention(torch.nn.Module):  # type: ignore[misc]  # torch is not followed
         given = (q, k, v, *others)
         if self.tuning:
             self.kernel.tune(*given)
-        if torch.is_grad_enabled() and any(x.requires_grad for x in given):
-            return Differentiable.apply(self.plain, self.kernel.launch, *given)
-        return self.kernel.launch(*given)
+        if not torch.is_grad_enabled() or not any(x.requires_grad for x in given):
+            return self.kernel.launch(*given)
+        if self._has_gradients(*given):
+            return Differentiable.apply(self.kernel, *given)
+        return Recomputed.apply(self.plain, self.kernel.launch, *given)
+
+    def _has_gradients(self, q: Any, k: Any, v: Any, *others: Any) -> bool:
+        """Whether there are kernels of the gradients that are wanted: not of a bias."""
+        pairwise = any(x.requires_grad and x.shape[-1] > 1 for x in others)
+        some = q.numel() > 0 and k.numel() > 0 and v.numel() > 0
+        return some and not pairwise and hasattr(self.kernel, "launch_backward")
 
 
 def tune(model: Any, *inputs: Any) -> None:
@@ -53,6 +61,27 @@ def tune(model: Any, *inputs: Any) -> None:
 
 
 class Differentiable(torch.autograd.Function):  # type: ignore[misc]  # as above
+    """A kernel that has kernels of its gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, kernel: Any, *given: Any) -> Any:
+        """What the kernel gives; what gradients need of each row is kept."""
+        ctx.kernel = kernel
+        y, lse = kernel.launch(*given, keep=True)
+        ctx.save_for_backward(y, lse, *given)
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]  # as above
+    def backward(ctx: Any, gradient: Any) -> tuple[Any, ...]:
+        """The gradients of q, k, v, and of sinks, which come last."""
+        y, lse, *given = ctx.saved_tensors
+        dq, dk, dv, *sinks = ctx.kernel.launch_backward(gradient, y, lse, *given)
+        none = [None] * (len(given) - 3 - len(sinks))
+        return (None, dq, dk, dv, *none, *sinks)
+
+
+class Recomputed(torch.autograd.Function):  # type: ignore[misc]  # as above
     """A kernel whose gradients are those of what is written out, which is run again for them."""
 
     @staticmethod
@@ -63,6 +92,7 @@ class Differentiable(torch.autograd.Function):  # type: ignore[misc]  # as above
         return launch(*given)
 
     @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]  # as above
     def backward(ctx: Any, gradient: Any) -> tuple[Any, ...]:
         """The gradients of what was given, where they are wanted."""
         wanted = ctx.needs_input_grad[2:]

@@ -38,9 +38,10 @@ def compile(
 
     It takes the model's inputs in their order or by name; move it to a GPU as any module. There
     kernels run, each one sweep or more over the keys, whatever makes the weights; on a CPU, and
-    where an attention has no kernel, which is logged, PyTorch computes it. Gradients are those of
-    what PyTorch computes. Raises ModelError for other targets, without PyTorch, for operators that
-    have no form there, and where the optimized model does not verify.
+    where an attention has no kernel, which is logged, PyTorch computes it. Gradients of softmax
+    have kernels, others are those of what PyTorch computes. Raises ModelError for other targets,
+    without PyTorch, for operators that have no form there, and where the optimized model does not
+    verify.
     """
     if target != "triton":
         raise ModelError(f"there is nothing to compile for the target '{target}', only for triton")

@@ -114,7 +114,7 @@ class Case:
         kind = NUMPY[dtype]
         given = {n: x if x.dtype == bool else x.astype(kind) for n, x in self.given().items()}
         if self.causal:
-            given["mask"] = self._causal() & given.get("mask", np.bool_(True))
+            given["mask"] = self.seen() & given.get("mask", np.bool_(True))
         made = self.facts.body
         normalizer = None if made is None else partial(compute, made)
         meaning = OPS["Attention"].numpy
@@ -134,7 +134,8 @@ class Case:
             )
         return found
 
-    def _causal(self) -> Array:
+    def seen(self) -> Array:
+        """Which keys a causal attention sees, within its window."""
         rows, columns = np.arange(self.queries)[:, None], np.arange(self.keys)[None]
         behind = rows + self.keys - self.queries - columns
         return (behind >= 0) & ((behind < self.window) if self.window else True)

@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+LEARNT = ("q", "k", "v", "sink")
+"""What has gradients."""
+
 
 class Child:
     """A process in which kernels are interpreted, or compiled; it keeps its files in `cache`."""
@@ -41,6 +44,11 @@ class Child:
     def parts(self, source: str, given: Mapping[str, Any], count: int) -> Any:
         """What the kernel of a text gives, over so many parts of the keys."""
         return self._asked("parts", source, dict(given), count)
+
+    def gradients(self, source: str, given: Mapping[str, Any], change: Any) -> list[Any]:
+        """The gradients of q, k, v and of sinks, where those of the result are `change`."""
+        found: list[Any] = self._asked("gradients", source, dict(given), change)
+        return found
 
     def compiled(self, source: str, dtype: str, capability: int, entry: str = "forward") -> Any:
         """The kernel of a text as it is compiled where nothing was measured."""
@@ -97,6 +105,17 @@ def _parts(source: str, given: dict[str, Any], count: int) -> Any:
     return _array(kernel.launch_parts(**tensors, parts=count))
 
 
+def _gradients(source: str, given: dict[str, Any], change: Any) -> list[Any]:
+    from graphwright.backends.triton.loading import loaded
+    from graphwright.backends.triton.torch_calls import Attention
+
+    tensors = {name: _tensor(x) for name, x in given.items()}
+    wanted = [tensors[name].requires_grad_() for name in LEARNT if name in tensors]
+    y = Attention(_Refused(), loaded(source))(*tensors.values())
+    y.backward(_tensor(change))
+    return [_array(x.grad) for x in wanted]
+
+
 def _compiled(source: str, dtype: str, capability: int, entry: str) -> Any:
     import torch
 
@@ -105,7 +124,8 @@ def _compiled(source: str, dtype: str, capability: int, entry: str) -> Any:
 
     kernel: Any = loaded(source)
     like = torch.empty(1, dtype=torch.float32 if dtype == "f32" else torch.float16)
-    config = kernel.configs(like, 1024)[0] if entry == "forward" else (16, 32, 4, 2)
+    parts = (16, 32, 4, 2) if entry == "forward_part" else (64, 64, 4, 2)
+    config = kernel.configs(like, 1024)[0] if entry == "forward" else parts
     return compiled(kernel, dtype, capability, config, entry)
 
 
@@ -156,6 +176,7 @@ def _Refused() -> Any:  # noqa: N802  it stands for a module
 REQUESTS: dict[str, Any] = {
     "launch": _launch,
     "parts": _parts,
+    "gradients": _gradients,
     "compiled": _compiled,
     "tuned": _tuned,
     "model": _model,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import pytest
@@ -58,11 +59,21 @@ def test_a_kernel_compiles(case: Case, dtype: str, capability: int, compiler: Ch
     fits(found, "forward", capability)
 
 
-@pytest.mark.parametrize("capability", [80, 90])
-def test_a_kernel_of_parts_compiles(capability: int, compiler: Child) -> None:
+OTHERS = ("forward_part", "backward_keys", "backward_queries")
+SAMPLED = {("forward_part", 80), ("backward_keys", 90)}
+
+
+@pytest.mark.parametrize(
+    ("entry", "capability"),
+    [
+        pytest.param(*each, marks=[] if each in SAMPLED else [pytest.mark.full])
+        for each in product(OTHERS, SHARED)
+    ],
+)
+def test_other_kernels_of_a_softmax_compile(entry: str, capability: int, compiler: Child) -> None:
     case = varied(SOFTMAX, "a step", mask="keys", sink=True)
-    found = compiler.compiled(kernel_source(case.facts), "f16", capability, "forward_part")
-    fits(found, "forward_part", capability)
+    found = compiler.compiled(kernel_source(case.facts), "f16", capability, entry)
+    fits(found, entry, capability)
 
 
 def fits(found: Any, entry: str, capability: int) -> None:
