@@ -19,6 +19,7 @@ from tests.torch_models import (  # noqa: E402  needs both
     built,
     implementations,
 )
+from tests.torch_running import arrays, feed_of, in_float64, outputs  # noqa: E402
 
 import graphwright as gw  # noqa: E402
 from graphwright.ir.contracts import Tolerance  # noqa: E402
@@ -45,16 +46,6 @@ def _others_warnings() -> Iterator[None]:
         yield
 
 
-def outputs(case: Case, module: Any = None) -> list[Any]:
-    """What the module of a case, or another one, gives for its inputs."""
-    with torch.no_grad():
-        by_name = module is None
-        found = case.module(case.inputs) if by_name else module(*case.inputs.values())
-    if isinstance(found, dict):
-        found = tuple(found.values())
-    return [found] if isinstance(found, torch.Tensor) else list(found)
-
-
 def loaded(case: Case, dynamic: bool) -> Graph:
     shapes = case.shapes if dynamic else None
     return gw.load(case.module, (case.inputs,), dynamic_shapes=shapes)
@@ -67,14 +58,11 @@ def test_graph_and_module_compute_what_the_model_does(
     case = built(name, attention)
     graph = loaded(case, dynamic)
     assert [v.name for v in graph.inputs] == [f"given_{name}" for name in case.inputs]
-    wanted = [t.numpy() for t in outputs(case)]
-    feed = feed_of(case)
-    truth = [t.numpy() for t in outputs(in_float64(name, attention))]
+    wanted, truth = arrays(case), arrays(in_float64(name, attention))
     with Runtime(isolated=False) as runtime:
-        (by_runtime,) = runtime.evaluate(graph, [feed])
+        (by_runtime,) = runtime.evaluate(graph, [feed_of(case)])
     module = gw.to_torch(graph)
-    by_torch = [t.numpy() for t in outputs(case, module)]
-    for found in (by_runtime, by_torch):
+    for found in (by_runtime, arrays(case, module)):
         for a, b, exact in zip(wanted, found, truth, strict=True):
             verdict = holds(Tolerance(), a, b, exact)
             assert verdict.ok, verdict.why
@@ -86,17 +74,6 @@ def test_graph_and_module_compute_what_the_model_does(
         assert torch.equal(parameter, named[key])
     if dynamic:
         hold_for_other_sizes(case, graph, module)
-
-
-def feed_of(case: Case) -> dict[str, Any]:
-    return {f"given_{name}": tensor.numpy() for name, tensor in case.inputs.items()}
-
-
-def in_float64(name: str, attention: str) -> Case:
-    case = built(name, attention)
-    case.inputs = {k: t.double() if t.is_floating_point() else t for k, t in case.inputs.items()}
-    case.module.double()
-    return case
 
 
 def hold_for_other_sizes(case: Case, graph: Graph, module: Any) -> None:

@@ -40,32 +40,29 @@ _is_exporting: Callable[[], bool] = getattr(torch.compiler, "is_exporting", lamb
 """From PyTorch 2.7 on it can be asked; before, an exported program has a few views more."""
 
 
-def straight(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A function that rounds, through which gradients pass as through x itself.
-
-    Source: Bengio, Léonard and Courville 2013, "Estimating or Propagating Gradients Through
-    Stochastic Neurons for Conditional Computation", arXiv:1308.3432, section 4.
-    """
-
-    def passing(x: Any) -> Any:
-        return _passed(function(x), x)
-
-    return passing
-
-
 def _passed(hard: Any, soft: Any) -> Any:
     """`hard` with the gradient of `soft` where that is finite, else with its own."""
     apart = torch.where(torch.isfinite(soft), soft, 0.0)
     return hard + (apart - apart.detach())
 
 
-STRAIGHT = {
-    "Round": straight(torch.round),
-    "Floor": straight(torch.floor),
-    "Ceil": straight(torch.ceil),
-    "Sign": straight(torch.sign),
+ROUNDED: dict[str, Callable[[Any], Any]] = {
+    "Round": torch.round,
+    "Floor": torch.floor,
+    "Ceil": torch.ceil,
+    "Sign": torch.sign,
 }
-"""Functions that round, for training."""
+"""What rounds."""
+
+
+def rounded(x: Any, op: str) -> Any:
+    """X as `op` rounds it; gradients pass as through x itself.
+
+    Source: Bengio, Léonard and Courville 2013, "Estimating or Propagating Gradients Through
+    Stochastic Neurons for Conditional Computation", arXiv:1308.3432, section 4.
+    """
+    return _passed(ROUNDED[op](x), x)
+
 
 COMPARED: dict[str, tuple[Callable[[Any, Any], Any], bool]] = {
     "Greater": (torch.gt, True),
@@ -83,34 +80,22 @@ def _soft(op: str, a: Any, b: Any) -> Any:
     return torch.clamp(apart + 0.5, 0.0, 1.0)
 
 
-def _truth(op: str) -> Callable[[Any, Any], Any]:
-    def truth(a: Any, b: Any) -> Any:
-        soft = _soft(op, a, b)
-        return _passed(COMPARED[op][0](a, b).to(soft.dtype), soft)
-
-    return truth
+def truth(a: Any, b: Any, op: str) -> Any:
+    """1 where `op` holds of a and b, else 0; near the threshold with the gradient of a - b."""
+    soft = _soft(op, a, b)
+    return _passed(COMPARED[op][0](a, b).to(soft.dtype), soft)
 
 
-TRUTHS = {op: _truth(op) for op in COMPARED}
-"""1 where a comparison of a and b holds, else 0; near the threshold with the gradient of a - b."""
-
-
-def _choice(op: str) -> Callable[[Any, Any, Any, Any], Any]:
-    def choice(a: Any, b: Any, x: Any, y: Any) -> Any:
-        soft, step = _soft(op, a, b), (x - y).detach()
-        chosen = torch.where(COMPARED[op][0](a, b), x, y)
-        return chosen + (soft - soft.detach()) * torch.where(torch.isfinite(step), step, 0.0)
-
-    return choice
-
-
-CHOICES = {op: _choice(op) for op in COMPARED}
-"""X where a comparison of a and b holds, else y; near the threshold with the step's gradient."""
+def choice(a: Any, b: Any, x: Any, y: Any, op: str) -> Any:
+    """X where `op` holds of a and b, else y; near the threshold with the step's gradient."""
+    soft, step = _soft(op, a, b), (x - y).detach()
+    chosen = torch.where(COMPARED[op][0](a, b), x, y)
+    return chosen + (soft - soft.detach()) * torch.where(torch.isfinite(step), step, 0.0)
 
 
 def straight_softmax(weights: Any, scores: Any) -> Any:
     """Weights that were counted in integers, with the gradient of the softmax that they stand for.
 
-    Source: as `straight`.
+    Source: as `rounded`.
     """
     return _passed(weights, torch.softmax(finite(scores), -1))

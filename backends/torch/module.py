@@ -20,7 +20,6 @@ class GraphModule(torch.fx.GraphModule):  # type: ignore[misc]  # torch is not f
     """A graph that runs, learns and is exported as any module.
 
     It takes the graph's inputs in their order or by name, and gives one tensor, or a tuple of them.
-    `meta["held"]` says under which name each constant of the graph is held.
     """
 
 
@@ -43,36 +42,38 @@ def to_module(
         root.add_module(name, part)
     weights = Weights(root)
     names = {node: name for node, (name, _) in calls.items()}
-    writer = Writer(graph, weights, straight_through, names)
-    written = writer.whole()
-    module = GraphModule(root, written, class_name="GraphModule")
-    module.meta["held"] = weights.held
-    return module
+    written = Writer(graph, weights, straight_through, names).whole()
+    return GraphModule(root, written, class_name="GraphModule")
 
 
-def taken_back(graph: Graph, module: Any) -> Graph:
+def taken_back(graph: Graph, module: Any, written: Graph | None = None) -> Graph:
     """A copy of `graph` with the parameters and buffers that its module has now.
 
+    `written` is the graph that the module was made of, where that is another over the same weights.
     Raises ModelError for the module of another graph.
     """
-    held: dict[Const, str] = getattr(module, "meta", {}).get("held", {})
-    state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    module = getattr(module, "_orig_mod", module)  # what torch.compile has compiled
+    parts = (module.named_parameters, module.named_buffers)
+    state = {name: tensor for each in parts for name, tensor in each(remove_duplicate=False)}
+    names = Weights(torch.nn.Module(), bare=True)
+    Writer(written or graph, names, straight=False, calls={}).whole()
     known: dict[Const, Const] = {}
     new = clone(graph)
 
     def refresh(value: Value | None) -> None:
-        if value is None or value.const is None or value.const not in held:
+        if value is None or value.const is None or value.const not in names.held:
             return
         old = value.const
         if old not in known:
-            tensor = state[held[old]].detach()
+            name = names.held[old]
+            if name not in state:
+                raise ModelError(f"the module is not of this graph: it has no '{name}'")
+            tensor = state[name].detach()
             if tuple(tensor.shape) != old.type.shape:
-                raise ModelError(f"the module's '{held[old]}' has another shape than the graph's")
+                raise ModelError(f"the module's '{name}' has another shape than the graph's")
             known[old] = const_of(tensor, old.type.dtype)
         value.const = known[old]
 
-    if not held:
-        raise ModelError("the module was not made of a graph that has weights")
     for node in new.everything():
         for value in node.operands():
             refresh(value)

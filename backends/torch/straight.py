@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from graphwright.backends.torch.gradients import CHOICES, STRAIGHT, TRUTHS
+from graphwright.backends.torch.gradients import COMPARED, ROUNDED, choice, rounded, truth
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.types import FLOATS, TensorType
 
@@ -17,24 +17,24 @@ SINGULAR = frozenset(
 )
 """What derives to NaN or infinity somewhere, of NaN itself at least."""
 
-Call = tuple[Callable[..., Any], tuple[Value | None, ...]]
+Call = tuple[Callable[..., Any], tuple[Value | None, ...], dict[str, str]]
 
 
 def call_of(node: Node) -> Call | None:
-    """A function with the gradient that a rounding or a threshold lacks, and what it reads.
+    """A function with the gradient that a rounding or a threshold lacks, what it reads, and how.
 
     None for every other node. A Where is a threshold where it chooses between two numbers for each
     element of a row; where it chooses between elements of rows their own gradients pass.
     """
-    if node.op in STRAIGHT:
-        return STRAIGHT[node.op], node.inputs[:1]
+    if node.op in ROUNDED:
+        return rounded, node.inputs[:1], {"op": node.op}
     test = node.inputs[0].producer if node.inputs and node.inputs[0] else None
-    if test is None or test.op not in TRUTHS or not all(map(is_float, test.inputs)):
+    if test is None or test.op not in COMPARED or not all(map(is_float, test.inputs)):
         return None
     if node.op == "Cast" and node.attrs["to"] in FLOATS:
-        return TRUTHS[test.op], test.inputs
+        return truth, test.inputs, {"op": test.op}
     if node.op == "Where" and _chooses_numbers(node):
-        return CHOICES[test.op], (*test.inputs, *node.inputs[1:])
+        return choice, (*test.inputs, *node.inputs[1:]), {"op": test.op}
     return None
 
 

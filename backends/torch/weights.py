@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,12 +20,14 @@ _FOREIGN = {"bf16": np.int16, "f8e4m3fn": np.uint8, "f8e5m2": np.uint8}
 
 
 class Weights:
-    """What a module holds; `held` says under which name each constant is."""
+    """What a module holds; `held` says under which name each constant is.
 
-    def __init__(self, root: Any) -> None:
-        self.root = root
+    Names depend on the graph alone. With `bare` they are all that is wanted: nothing is copied.
+    """
+
+    def __init__(self, root: Any, *, bare: bool = False) -> None:
+        self.root, self.bare = root, bare
         self.held: dict[Const, str] = {}
-        self.taken: set[str] = set()
 
     def name_of(self, value: Value) -> str:
         """The name under which a constant is held; it is taken in where it is not yet."""
@@ -37,43 +41,29 @@ class Weights:
         """The name under which a buffer is held that is no constant of the graph."""
         path, leaf = self._place(name)
         path.register_buffer(leaf, tensor, persistent=False)
-        return self._noted(name)
+        return name
 
     def _taken_in(self, name: str, const: Const) -> str:
-        tensor = tensor_of(const)
         name = self._free(name)
         module, leaf = self._place(name)
-        if learns(const):
-            module.register_parameter(leaf, torch.nn.Parameter(tensor))
+        if self.bare:
+            module.register_buffer(leaf, torch.empty(0))
+        elif learns(const):
+            module.register_parameter(leaf, torch.nn.Parameter(tensor_of(const)))
         else:
-            module.register_buffer(leaf, tensor)
-        return self._noted(name)
-
-    def _noted(self, name: str) -> str:
-        self.taken.add(name)
+            module.register_buffer(leaf, tensor_of(const))
         return name
 
     def _free(self, name: str) -> str:
-        """A name that no tensor has, and no path to one goes through."""
-        name = ".".join(part for part in name.split(".") if part) or "constant"
-        stem, n = name, 0
-        while self._clashes(name):
-            n += 1
-            name = f"{stem}_{n}"
-        return name
-
-    def _clashes(self, name: str) -> bool:
-        if name in self.taken:
-            return True
-        parts = name.split(".")
-        if any(".".join(parts[:i]) in self.taken for i in range(1, len(parts))):
-            return True
-        here = self.root
-        for part in parts[:-1]:
-            here = getattr(here, part, None) if here is not None else None
-            if here is not None and not isinstance(here, torch.nn.Module):
-                return True
-        return here is not None and hasattr(here, parts[-1])
+        """A name that no tensor has, no path to one goes through, and no module has for itself."""
+        *path, leaf = [part for part in name.split(".") if part] or ["constant"]
+        here: Any = self.root
+        found: list[str] = []
+        for part in path:
+            found.append(_numbered(part, partial(_is_barred, here)))
+            here = getattr(here, found[-1], None)
+        found.append(_numbered(leaf, partial(_is_taken, here)))
+        return ".".join(found)
 
     def _place(self, name: str) -> tuple[Any, str]:
         """The submodule that a name stands in, and its last part."""
@@ -84,6 +74,27 @@ class Weights:
                 here.add_module(part, torch.nn.Module())
             here = here._modules[part]
         return here, leaf
+
+
+def _numbered(part: str, is_taken: Callable[[str], bool]) -> str:
+    name, n = part, 0
+    while is_taken(name):
+        n += 1
+        name = f"{part}_{n}"
+    return name
+
+
+def _is_taken(module: Any, part: str) -> bool:
+    """Whether a module has something of that name, or will as one of torch.fx."""
+    return module is not None and (
+        hasattr(module, part) or hasattr(torch.fx.GraphModule, part) or part == "meta"
+    )
+
+
+def _is_barred(module: Any, part: str) -> bool:
+    """Whether a module has something of that name which is no module."""
+    held = getattr(module, part, None)
+    return not isinstance(held, torch.nn.Module) and _is_taken(module, part)
 
 
 def tensor_of(const: Const) -> Any:

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from graphwright.backends.torch.gradients import finite, straight_softmax
-from graphwright.backends.torch.operators.creating import listed, plain
+from graphwright.backends.torch.gradients import choice, finite, rounded, straight_softmax, truth
+from graphwright.backends.torch.operators.creating import cast, listed, plain
 from graphwright.backends.torch.registry import DTYPES, Lowering, lowerings
-from graphwright.backends.torch.sizes import Sizes
+from graphwright.backends.torch.sizes import Sizes, larger, smaller
 from graphwright.backends.torch.straight import (
     call_of,
     is_float,
@@ -29,7 +29,7 @@ from graphwright.ir.operators.attention import written_out
 from graphwright.ir.ops import contents_of, node_of, scalar
 from graphwright.ir.types import FLOATS, TensorType
 
-WRITTEN_HERE = ("Sizes", "If", "Loop")
+WRITTEN_HERE = ("Sizes",)
 MARKER = "float_type"
 
 
@@ -65,6 +65,15 @@ def main_float(graph: Graph) -> str:
     return counts.most_common(1)[0][0] if counts else "f32"
 
 
+class Tracer(torch.fx.Tracer):  # type: ignore[misc]  # torch is not followed by mypy
+    """Traces a module anew where it is unpickled, with the functions of operators whole."""
+
+    def __init__(self) -> None:
+        rows = [row.function for row in lowerings().values()]
+        trained = (choice, finite, rounded, straight_softmax, truth)
+        super().__init__(autowrap_functions=(*rows, *trained, listed, plain, larger, smaller))
+
+
 class Writer:
     """Writes one graph, and the bodies in it, as graphs of torch.fx over one set of weights."""
 
@@ -78,7 +87,7 @@ class Writer:
 
     def whole(self) -> Any:
         """The graph of torch.fx."""
-        sheet = torch.fx.Graph(owning_module=self.weights.root)
+        sheet = torch.fx.Graph(owning_module=self.weights.root, tracer_cls=Tracer)
         part = _Part(self, sheet)
         part.inputs(self.graph)
         given = [part.value(v) for v in part.results(self.graph)]
@@ -166,8 +175,6 @@ class _Part:
             made = self.sheet.call_function(listed, (written, self._marker()))
             self.values[node.outputs[0]] = made
             return
-        if node.op in ("If", "Loop"):
-            raise ModelError(f"{node.op} has no form in PyTorch here")
         if node in self.writer.calls:
             given = tuple(self.value(v) for v in node.inputs if v is not None)
             made = self.sheet.call_module(self.writer.calls[node], given)
@@ -175,9 +182,13 @@ class _Part:
             return
         passing = call_of(node) if self.writer.straight else None
         if passing is not None:
-            call, values = passing
+            call, values, settings = passing
             read = tuple(self.read(node, v) for v in values)
-            self.values[node.outputs[0]] = self.sheet.call_function(call, read)
+            made = self.sheet.call_function(call, read, settings)
+            if node.op == "Cast":
+                like = self._like(node.outputs[0], node.attrs["to"])
+                made = self.sheet.call_function(cast, (made, like))
+            self.values[node.outputs[0]] = made
             return
         if node.op == "Attention" and node.bodies:
             self._written_out(node)

@@ -12,14 +12,15 @@ import numpy as np
 from graphwright.ir.const import from_array
 from graphwright.ir.dims import Dim, Sym
 from graphwright.ir.errors import ModelError
-from graphwright.ir.graph import Node, Value
+from graphwright.ir.graph import Graph, Header, Node, Value
 from graphwright.ir.operators.operands import broadcast
-from graphwright.ir.ops import constant, node_of
+from graphwright.ir.ops import constant, node_of, return_node
 from graphwright.ir.provenance import NO_ORIGIN, Origin
 from graphwright.ir.types import TensorType, Type
 
 Number: TypeAlias = "int | float | Sym"
 Operand: TypeAlias = "Value | int | float | Sym"
+HEADER = Header(10, {"": 21})
 SMALL = 1 << 12  # elements that a tensor has which is written down rather than computed
 
 
@@ -37,7 +38,7 @@ class Builder:
     def __init__(self) -> None:
         self.origin: Origin = NO_ORIGIN
         self.results: tuple[Type, ...] = ()
-        self.count = 0
+        self.made: list[Node] = []
 
     def __getattr__(self, name: str) -> Callable[..., Value]:
         if not name[:1].isupper():
@@ -61,16 +62,27 @@ class Builder:
         """All results of an operator."""
         given = [self.size(v) if isinstance(v, Sym) else v for v in inputs]
         node: Node = node_of(
-            op, given, attrs, max(count, len(types)), self.origin, place=float(self.count)
+            op, given, attrs, max(count, len(types)), self.origin, place=float(len(self.made))
         )
-        self.count += 1
+        self.made.append(node)
         for value, type_ in zip(node.outputs, types, strict=False):
             if not isinstance(value.type, TensorType) or value.type.shape is None:
                 value.type = type_
         if len(types) > 1:  # which of them are read or not, ONNX wants names for all
             for i, value in enumerate(node.outputs):
-                value.name = f"{op}_{self.count}_{i}"
+                value.name = f"{op}_{len(self.made)}_{i}"
         return node.outputs
+
+    def graph(
+        self, inputs: Sequence[Value], outputs: Sequence[Value], names: Sequence[str]
+    ) -> Graph:
+        """The graph of what was made, without what nothing reads in the end."""
+        found = Graph("torch", tuple(inputs), return_node(outputs, names), header=HEADER)
+        read = set(found.reachable())
+        for node in self.made:
+            if node not in read:
+                node.detach()
+        return found
 
     @property
     def dtype(self) -> str:

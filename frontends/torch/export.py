@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import torch
 from torch.export import Dim
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from graphwright.ir.errors import ModelError
 
@@ -26,9 +28,11 @@ def export(
 
     Raises ModelError where torch.export cannot follow the module.
     """
-    args, kwargs = _arguments(example_inputs)
+    # Each a tensor of its own: one that is given twice would be one input, and torch.export leaves
+    # marks on tensors where it fails, which later exports of them would be held to.
+    args, kwargs = tree_map_only(torch.Tensor, torch.Tensor.detach, _arguments(example_inputs))
     named = list(_named_sizes(_bound(module, args, kwargs), dynamic_shapes))
-    leaves = torch.utils._pytree.tree_leaves((args, kwargs))
+    leaves = tree_leaves((args, kwargs))
     names: Names = {}
     for tensor, axis, name in named:
         at = next((i for i, leaf in enumerate(leaves) if leaf is tensor), None)
@@ -57,8 +61,9 @@ def taken_apart(program: Any) -> Any:
 
 def opened(path: Path) -> Any:
     """The exported program in a `.pt2` file. Raises ModelError for another file, and OSError."""
-    with path.open("rb"):
-        pass
+    with path.open("rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise ModelError(f"{path}: no program that torch.export has saved, or damaged")
     try:
         with _quiet():
             return torch.export.load(str(path))
@@ -73,6 +78,10 @@ def _arguments(given: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (), dict(given)
     if isinstance(given, torch.Tensor):
         return (given,), {}
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise ModelError(
+            "example inputs are a tuple of the module's arguments, or a mapping of those by name"
+        )
     return tuple(given), {}
 
 
@@ -87,6 +96,10 @@ def _named_sizes(inputs: Any, shapes: Any) -> Iterator[tuple[Any, int, str]]:
     """Each size that has a name: of which tensor, along which axis."""
     if isinstance(inputs, torch.Tensor):
         for axis, size in _by_axis(shapes):
+            if axis >= inputs.dim():
+                raise ModelError(
+                    f"dynamic_shapes speak of axis {axis} of a tensor that has {inputs.dim()} axes"
+                )
             name = size if isinstance(size, str) else getattr(size, "__name__", None)
             if isinstance(name, str):
                 yield inputs, axis, name
@@ -123,14 +136,15 @@ def _without_names(shapes: Any) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the warnings that torch and the module's own code give."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)  # torch logs the traceback of what it then raises
-        try:
+    """Without what torch and the module's own code warn of, and log of what they then raise."""
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.ERROR))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             yield
-        finally:
-            logging.disable(logging.NOTSET)
+    finally:
+        logging.disable(before)
 
 
 def _sentence(error: Exception) -> str:

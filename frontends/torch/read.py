@@ -14,12 +14,10 @@ from graphwright.frontends.torch.origins import name_of, source_of
 from graphwright.frontends.torch.outputs import output_names
 from graphwright.frontends.torch.tensors import Sizes, const_of, dtype_of
 from graphwright.ir.errors import ModelError
-from graphwright.ir.graph import Graph, Header, Value
-from graphwright.ir.ops import return_node
+from graphwright.ir.graph import Graph, Value
 from graphwright.ir.provenance import Origin
 from graphwright.ir.types import Type
 
-HEADER = Header(10, {"": 21})
 INLINED = ("wrap_with_set_grad_enabled", "wrap_with_autocast")
 """Operators that call a graph of their own, and change nothing of what it computes here."""
 
@@ -42,8 +40,7 @@ def read_program(program: Any, names: Names) -> Graph:
     found = [(reader.output(arg), name) for arg, name in outputs]
     if not found:
         raise ModelError("the program gives no tensor")
-    result = return_node([v for v, _ in found], [name for _, name in found])
-    return Graph("torch", tuple(inputs), result, header=HEADER)
+    return reader.builder.graph(inputs, [v for v, _ in found], [name for _, name in found])
 
 
 def _output_args(program: Any) -> list[Any]:
@@ -111,7 +108,8 @@ def _refuse_unknown(nodes: Sequence[Any]) -> None:
     unknown = Counter(t for n in calls if (t := _target(n)) not in known and not is_known(t))
     if unknown:
         listed = ", ".join(f"{name} ({count} times)" for name, count in sorted(unknown.items()))
-        raise ModelError(f"there is no reading of these operators of PyTorch: {listed}")
+        hint = "; call eval() on the module" if any("dropout" in name for name in unknown) else ""
+        raise ModelError(f"there is no reading of these operators of PyTorch: {listed}{hint}")
 
 
 class _Reader:

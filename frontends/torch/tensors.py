@@ -48,6 +48,8 @@ def const_of(tensor: Any) -> Const:
     type_ = TensorType(dtype_of(tensor.dtype), tuple(tensor.shape))
 
     def read() -> Array:
+        if tensor.is_meta:
+            raise ModelError("the weights are not there: the module is on the device 'meta'")
         whole = tensor.detach().cpu().contiguous()
         foreign = _FOREIGN.get(type_.dtype)
         if foreign is not None:

@@ -19,12 +19,10 @@ from graphwright.frontends.torch_mlir.types import Unknown, is_list, is_tensor, 
 from graphwright.ir.const import from_array
 from graphwright.ir.dims import Dim, sym
 from graphwright.ir.errors import ModelError
-from graphwright.ir.graph import Graph, Header, Value
-from graphwright.ir.ops import return_node
+from graphwright.ir.graph import Graph, Value
 from graphwright.ir.provenance import Origin
 from graphwright.ir.types import NUMPY, TensorType, Type
 
-HEADER = Header(10, {"": 21})
 SAME = (
     "torch.copy.to_vtensor",
     "torch.copy.to_tensor",
@@ -75,8 +73,7 @@ def read_function(function: Any, blobs: Blobs, weights: Weights, known: Signatur
     kept = [(value, name) for value, name in zip(found, names, strict=True) if value is not None]
     if not kept:
         raise ModelError("the module gives no tensor")
-    result = return_node([value for value, _ in kept], [name for _, name in kept])
-    return Graph("torch", inputs, result, header=HEADER)
+    return reader.builder.graph(inputs, [value for value, _ in kept], [name for _, name in kept])
 
 
 def _output_names(found: Sequence[object], known: Signature) -> Sequence[str]:

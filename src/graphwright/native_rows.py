@@ -66,6 +66,7 @@ def _onnx(node: Node) -> Fields:
         "mask": _mask(boolean=boolean or _is_given(node, 6), additive=masked and not boolean),
         "causal": bool(_number(node, "is_causal", 0)),
         "cap": _number(node, "softcap", 0.0) or None,
+        "bias": None if masked and not boolean else False,
         "sinks": False,
         "cache": _is_given(node, 4),
         "dead_rows": "zero" if masked else None,

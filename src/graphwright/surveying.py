@@ -22,12 +22,14 @@ from graphwright.passes.attention.formula import Formula, Term
 from graphwright.passes.attention.raise_attention import raise_attention
 from graphwright.passes.attention.roles import Roles, count
 from graphwright.passes.attention.search import Site
+from graphwright.passes.attention.steps import REGROUPING
 from graphwright.passes.attention.survey import Found, NotFound, survey
 from graphwright.passes.hiding import HIDDEN, most_negative
 from graphwright.passes.rule import Budget, NoMatch
 from graphwright.verification.feeds import make_feeds
 
 SCHEMA = 1
+LAYOUT = REGROUPING | {"Transpose", "Expand", "Cast"}
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,8 @@ def _row(id_: str, found: Found, graph: Graph, feed: Mapping[str, Any] | None) -
 
 def _native(id_: str, node: Node, graph: Graph, feed: Mapping[str, Any] | None) -> Row:
     fields, mask = native_fields(node), mask_of(node)
+    if node.op == "Attention":
+        fields["cache"] = _joins(_before_layout(node.inputs[1]), graph)
     if mask is not None and not fields.get("causal"):
         seen = None if feed is None else _computed(mask, graph, feed)
         fields["causal"] = fields["window"] = None
@@ -192,12 +196,24 @@ def _dead_rows(done: Formula, site: Site, added: Sequence[float]) -> str | None:
 def _is_cached(site: Site, graph: Graph) -> bool:
     """Whether keys join a tensor that the model was given with those that it made."""
     node = site.k.value.producer
-    if node is None or node.op != "Concat":
+    if node is None or not _joins(site.k.value, graph):
         return False
     axis = node.attrs["axis"]
     along = site.k.view[axis] if isinstance(axis, int) else []
-    keys = set(leaves(along)) & set(site.key)
-    return bool(keys) and any(value in graph.inputs for value in node.inputs)
+    return bool(set(leaves(along)) & set(site.key))
+
+
+def _joins(value: Value | None, graph: Graph) -> bool:
+    """Whether a value joins a tensor that the model was given with another."""
+    node = None if value is None else value.producer
+    return node is not None and node.op == "Concat" and any(v in graph.inputs for v in node.inputs)
+
+
+def _before_layout(value: Value | None) -> Value | None:
+    """What stands before the operators that give a value another layout."""
+    while value is not None and value.producer is not None and value.producer.op in LAYOUT:
+        value = value.producer.inputs[0]
+    return value
 
 
 def _unpadded(graph: Graph) -> Mapping[str, Any] | None:

@@ -44,13 +44,14 @@ def to_torch(graph: Graph, *, straight_through: bool = False) -> Any:
 
     It takes the graph's inputs in their order or by name. It runs on any device and in any float
     type, as `to_torch(graph).half()`, differentiates, and is compiled and exported as others are.
-    With `straight_through` gradients pass through roundings and thresholds. Raises ModelError: for
+    Operators that others have fused are written out first, as `unfuse` does. With
+    `straight_through` gradients pass through roundings and thresholds. Raises ModelError: for
     operators that have no form there, all of them in one.
     """
     need_torch("made")
     from graphwright.backends.torch import to_module
 
-    return to_module(graph, straight_through=straight_through)
+    return to_module(_without_fused(graph), straight_through=straight_through)
 
 
 def from_torch(module: Any, graph: Graph) -> Graph:
@@ -61,7 +62,7 @@ def from_torch(module: Any, graph: Graph) -> Graph:
     need_torch("read")
     from graphwright.backends.torch import taken_back
 
-    return taken_back(graph, module)
+    return taken_back(graph, module, _without_fused(graph))
 
 
 def finetune(
@@ -80,14 +81,28 @@ def finetune(
     `data` is a mapping of inputs by name, or several of them. The loss is the divergence of the
     first outputs, taken as logits, and `hidden` times the distance of hidden states that stand in
     both graphs for the same place of the user's model. Gradients pass straight through roundings
-    and thresholds. The same seed gives the same weights on one machine. Raises ModelError for data
-    that does not fit and operators that have no form in PyTorch.
+    and thresholds. The same seed gives the same weights on one machine. Operators that others have
+    fused are written out in what is given back. Raises ModelError for data that does not fit and
+    operators that have no form in PyTorch.
     """
     need_torch("trained")
     from graphwright.backends.torch import finetune as train
 
     feeds = [data] if isinstance(data, Mapping) else data
-    return train(graph, feeds, teacher, steps, rate, hidden, seed, progress)
+    student, master = _without_fused(graph), _without_fused(teacher)
+    return train(student, feeds, master, steps, rate, hidden, seed, progress)
+
+
+def _without_fused(graph: Graph) -> Graph:
+    """The graph itself, or a copy in which operators that others have fused are those of the IR."""
+    from graphwright.api import raised
+    from graphwright.passes.pipelines import RAISE_FUSED
+    from graphwright.passes.rule import Rule
+
+    rules = [rule for rule in RAISE_FUSED.rules if isinstance(rule, Rule)]
+    fused = {op for rule in rules for op in rule.pattern.anchors}
+    found = any(node.op in fused for _, node in graph.walk())
+    return raised(graph, (RAISE_FUSED,)) if found else graph
 
 
 def need_torch(done: str) -> None:
