@@ -27,6 +27,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("torch_mlir")
 
 from graphwright.frontends.torch import load as load_torch  # noqa: E402, which needs torch
+from graphwright.frontends.torch_mlir import trial  # noqa: E402
 from graphwright.frontends.torch_mlir.importing import imported  # noqa: E402
 
 F = torch.nn.functional
@@ -329,7 +330,18 @@ func.func @main(%arg0: !torch.vtensor<[2],f32>) -> !torch.vtensor<[2],f32> {
   return %0 : !torch.vtensor<[2],f32>
 }
 """
+SHORT = """
+func.func @main() -> !torch.vtensor<[5],f32> {
+  %0 = torch.vtensor.literal(dense_resource<w> : tensor<5xf32>) : !torch.vtensor<[5],f32>
+  return %0 : !torch.vtensor<[5],f32>
+}
+{-#
+  dialect_resources: { builtin: { w: "0x040000000000803F0000803F" } }
+#-}
+"""
 BAD = {
+    "a weight cut short": (SHORT, "8 bytes"),
+    "bytecode": (b"ML\xefR\x01\x02garbage", "no module of MLIR's torch dialect"),
     "no MLIR": ("what is this", "no module of MLIR's torch dialect"),
     "no text": (b"\xff\xfe\x00", "neither text nor bytecode of MLIR"),
     "nothing": ("", "0 functions are there, and none is called main"),
@@ -354,6 +366,15 @@ def test_bad_texts_get_one_sentence(name: str, tmp_path: Path, optimize: Run) ->
     assert status == 2
     assert why in sentence(error)
     assert [p.name for p in tmp_path.iterdir()] == ["m.mlir"]
+
+
+def test_a_file_that_ends_the_parser_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "m.mlir").write_text(LINALG)
+    monkeypatch.setattr(trial, "PROGRAM", "import os; os.abort()")
+    with pytest.raises(gw.ModelError, match=r"m\.mlir: torch-mlir crashed on it \(SIGABRT\)"):
+        gw.load(tmp_path / "m.mlir")
 
 
 def test_bytecode_is_read_too(tmp_path: Path, runtime: Runtime) -> None:

@@ -50,10 +50,7 @@ def refuse_unknown(graph: Graph) -> None:
     look(graph)
     if unknown:
         listing = ", ".join(f"{op} ({n} times)" for op, n in sorted(unknown.items()))
-        raise ModelError(
-            f"these operators have no form in PyTorch here: {listing}; "
-            "`unfuse` writes fused ones out"
-        )
+        raise ModelError(f"these operators have no form in PyTorch here: {listing}")
 
 
 def main_float(graph: Graph) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -71,11 +72,17 @@ def literal(attribute: Any, type_: TensorType, blobs: Blobs) -> Const:
             raise ModelError(
                 "the module was printed without its weights (dense_resource<__elided__>)"
             )
-        data = np.frombuffer(blobs.bytes_of(name), kind)
-        if data.size == 1:
-            data = np.broadcast_to(data, shape)
-        return from_array(data.reshape(shape))
+        return from_array(_shaped(blobs.bytes_of(name), shape, kind))
     return from_array(_dense(text, shape, kind))
+
+
+def _shaped(data: bytes, shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
+    """Bytes as elements: all of them, or one for all."""
+    many = math.prod(shape)
+    if len(data) not in (kind.itemsize, many * kind.itemsize):
+        raise ModelError(f"a literal has {len(data)} bytes for {many} elements of {kind}")
+    found = np.frombuffer(data, kind)
+    return np.broadcast_to(found, shape) if found.size == 1 else found.reshape(shape)
 
 
 def _dense(text: str, shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
@@ -87,8 +94,7 @@ def _dense(text: str, shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
     if not said:
         return np.empty(shape, kind)
     if said.startswith('"0x'):
-        data = np.frombuffer(bytes.fromhex(said[3:-1]), kind)
-        return np.broadcast_to(data, shape) if data.size == 1 else data.reshape(shape)
+        return _shaped(bytes.fromhex(said[3:-1]), shape, kind)
     try:
         numbers = [_number(each, kind) for each in re.split(r"[\[\],\s]+", said) if each]
     except ValueError:

@@ -10,6 +10,7 @@ from torch_mlir.dialects import torch as torch_dialect
 
 from graphwright.frontends.torch_mlir.literals import Blobs, Weights
 from graphwright.frontends.torch_mlir.read import Signature, read_function
+from graphwright.frontends.torch_mlir.trial import check
 from graphwright.ir.errors import ModelError
 from graphwright.ir.garbage import uncollected
 from graphwright.ir.graph import Graph
@@ -29,7 +30,9 @@ def load(model: Any, program: Any = None) -> Graph:
             return _read(model, None, program)
         path = Path(model)
         try:
-            return _read(*_parsed(path.read_bytes()), program)
+            data = path.read_bytes()
+            check(path)
+            return _read(*_parsed(data), program)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from None
 
@@ -45,8 +48,9 @@ def _parsed(data: bytes) -> tuple[Any, str | None]:
         return ir.Module.parse(text, context), text
     except UnicodeDecodeError:
         raise ModelError("neither text nor bytecode of MLIR") from None
-    except ir.MLIRError as error:
-        first = next((str(d) for d in error.error_diagnostics), str(error))
+    except Exception as error:  # a RuntimeError too, of names that are no text
+        told = getattr(error, "error_diagnostics", ())
+        first = next((str(d) for d in told), str(error))
         raise ModelError(
             f"no module of MLIR's torch dialect: {' '.join(first.split())[:200]}"
         ) from None

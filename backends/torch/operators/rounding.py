@@ -37,6 +37,8 @@ def quantize(x: Any, scale: Any, zero: Any = None, axis: int = 1, **settings: An
     if settings.get("block_size"):
         raise NotImplementedError("a QuantizeLinear by blocks")
     kind = torch.uint8 if zero is None else zero.dtype
+    if kind not in LIMITS:
+        raise NotImplementedError(f"a QuantizeLinear to {kind}")
     low, high = LIMITS[kind]
     y = torch.round(x / _laid(scale, x, axis))
     y = y if zero is None else y + _laid(zero, x, axis).to(y.dtype)
