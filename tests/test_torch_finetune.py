@@ -106,3 +106,36 @@ def test_finetune_recovers_most_of_what_an_approximation_costs() -> None:
     again, short = ({**settings, "steps": 3} for _ in range(2))
     one, other = (gw.finetune(student, batches, **s) for s in (again, short))
     assert accuracy(one, x_test, y_test) == accuracy(other, x_test, y_test)
+
+
+PLAIN = "def f(x: f32[B, 2]):\n    return {}"
+REFUSED = {
+    "nothing to learn": ("x + 1.0", "x", {"x": np.ones((1, 2), np.float32)}, "has no weights"),
+    "no logits": ("ArgMax(x, axis=-1, keepdims=0, select_last_index=0)", "x", {}, "as logits"),
+    "other shapes": (
+        "x @ f32([[1.0], [2.0]])",
+        "x",
+        {"x": np.ones((1, 2), np.float32)},
+        r"other shapes: \(1, 1\) and \(1, 2\)",
+    ),
+    "another input": (
+        "x @ f32([[1.0, 2.0], [3.0, 4.0]])",
+        "x",
+        {"y": np.ones((1, 2), np.float32)},
+        "the data has no input 'x'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_trained_gets_one_sentence(case: str) -> None:
+    student, teacher, feed, why = REFUSED[case]
+    graphs = [gw.parse(PLAIN.format(each)) for each in (student, teacher)]
+    with pytest.raises(gw.ModelError, match=why):
+        gw.finetune(graphs[0], feed, teacher=graphs[1], steps=1)
+
+
+def test_no_data_is_said() -> None:
+    graph = gw.parse(PLAIN.format("x @ f32([[1.0, 2.0], [3.0, 4.0]])"))
+    with pytest.raises(gw.ModelError, match="no data to learn from"):
+        gw.finetune(graph, [], teacher=graph)

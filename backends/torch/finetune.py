@@ -42,10 +42,13 @@ def finetune(
     batches = list(feeds)
     if not batches:
         raise ModelError("there is no data to learn from")
+    _check_logits(graph, teacher)
     learner, master = clone(graph), clone(teacher)
     pairs = paired(learner, master)
     student = to_module(_giving(learner, [a for a, _ in pairs]), straight_through=True)
     guide = to_module(_giving(master, [b for _, b in pairs]))
+    if not list(student.parameters()):
+        raise ModelError("the graph has no weights that could learn")
     torch.manual_seed(seed)
     order = np.random.default_rng(seed)
     optimizer = torch.optim.Adam(student.parameters(), lr=rate)
@@ -62,6 +65,18 @@ def finetune(
         optimizer.step()
         progress(f"step {step + 1} of {steps}: loss {loss.item():.4g}")
     return taken_back(graph, student)
+
+
+def _check_logits(graph: Graph, teacher: Graph) -> None:
+    """Raise ModelError where the first outputs cannot be compared as logits."""
+    first = [None if not g.outputs else g.outputs[0] for g in (graph, teacher)]
+    if not all(v is not None and _is_float(v) and _rank(v) != 0 for v in first):
+        raise ModelError("the first output has to be floats along an axis, to be taken as logits")
+
+
+def _rank(value: Value) -> int | None:
+    shape = value.type.shape if isinstance(value.type, TensorType) else None
+    return None if shape is None else len(shape)
 
 
 def paired(student: Graph, teacher: Graph) -> list[tuple[Value, Value]]:
@@ -101,7 +116,10 @@ def _run(module: Any, graph: Graph, feed: Feed) -> list[Any]:
 
 def _loss(found: list[Any], wanted: list[Any], pairs: int, hidden: float) -> Any:
     functional = torch.nn.functional
-    logits, target = (x[0].flatten(0, -2).log_softmax(-1) for x in (found, wanted))
+    if found[0].shape != wanted[0].shape:
+        shapes = " and ".join(str(tuple(x[0].shape)) for x in (found, wanted))
+        raise ModelError(f"the first outputs of graph and teacher have other shapes: {shapes}")
+    logits, target = (x[0].reshape(-1, x[0].shape[-1]).log_softmax(-1) for x in (found, wanted))
     loss = functional.kl_div(logits, target, log_target=True, reduction="batchmean")
     count = len(found) - pairs
     for a, b in zip(found[count:], wanted[count:], strict=True):

@@ -32,6 +32,7 @@ def scaled_dot_product_attention(
     """
     if dropout_p:
         raise NotRead("it drops weights at random; call eval() on the module before it is exported")
+    key, value = _shared_heads(b, key, value)
     rank = max(rank_of(query), 3)
     q, k, v = (_raised(b, x, rank) for x in (query, key, value))
     q = _all_heads(b, q, k)
@@ -61,6 +62,34 @@ def scaled_dot_product_attention(
     }
     y = b.call("Attention", *inputs, **attrs)
     return b.reshape(y, shape_of(y)[1:]) if rank_of(query) < rank else y
+
+
+def _shared_heads(b: Builder, k: Value, v: Value) -> tuple[Value, Value]:
+    """Keys and values as they were before each head was repeated for a group of query heads."""
+    once = _repeated_once(b, k), _repeated_once(b, v)
+    if once[0] is None or once[1] is None or shape_of(once[0])[-3] != shape_of(once[1])[-3]:
+        return k, v
+    return once[0], once[1]
+
+
+def _repeated_once(b: Builder, x: Value) -> Value | None:
+    """[*B, K, T, D], of which [*B, K, 1, T, D] -> [*B, K, n, T, D] -> [*B, K n, T, D] made `x`."""
+    flat = x.producer
+    wide = flat.inputs[0] if flat is not None and flat.op == "Reshape" else None
+    expand = wide.producer if wide is not None else None
+    if wide is None or expand is None or expand.op != "Expand" or expand.inputs[0] is None:
+        return None
+    narrow, dims = expand.inputs[0], shape_of(wide)
+    if len(dims) < 4 or shape_of(narrow) != (*dims[:-3], 1, *dims[-2:]):
+        return None
+    if shape_of(x) != (*dims[:-4], dims[-4] * dims[-3], *dims[-2:]):
+        return None
+    whole = (*dims[:-3], *dims[-2:])
+    unsqueeze = narrow.producer
+    given = unsqueeze.inputs[0] if unsqueeze and unsqueeze.op == "Unsqueeze" else None
+    if given is not None and shape_of(given) == whole:
+        return given
+    return b.reshape(narrow, whole)
 
 
 def _raised(b: Builder, x: Value, rank: int) -> Value:
