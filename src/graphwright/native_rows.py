@@ -10,6 +10,7 @@ from graphwright.ir.dims import Dim
 from graphwright.ir.graph import Node, Value
 from graphwright.ir.quotients import exact_quotient
 from graphwright.ir.types import TensorType
+from graphwright.passes.hiding import most_negative
 
 ADDED = "what the scores give with the mask added"
 Fields = dict[str, Any]
@@ -33,8 +34,8 @@ def mask_of(node: Node) -> Value | None:
 def _own(node: Node) -> Fields:
     """Of the IR's Attention."""
     q, k, v = (_shape(node, i) for i in range(3))
-    hides = _is_given(node, 4)
-    dead = "zero" if node.attrs.get("guard") else _dead(node.attrs.get("filler", -inf))
+    hides, bias = _is_given(node, 4), _input(node, 3)
+    filler = node.attrs.get("filler", -inf) if hides else bias and most_negative(bias)
     return {
         **_heads(_at(q, -3), _at(k, -3), _at(q, -1), _at(v, -1)),
         "scale": _number(node, "scale", None),
@@ -42,12 +43,15 @@ def _own(node: Node) -> Fields:
         "cap": _number(node, "cap", 0.0) or None,
         "bias": _is_given(node, 3),
         "sinks": _is_given(node, 5),
-        "dead_rows": dead if hides else ADDED if _is_given(node, 3) else None,
+        "dead_rows": _dead(filler, node.attrs.get("guard")) if hides or bias else None,
     }
 
 
-def _dead(filler: object) -> str:
-    return ADDED if isinstance(filler, float) and isfinite(filler) else "NaN"
+def _dead(filler: object, guard: object) -> str:
+    """What a row gives whose keys all get the number `filler`, or a bias that hides none."""
+    if filler is None or (isinstance(filler, float) and isfinite(filler)):
+        return ADDED
+    return "zero" if guard else "NaN"
 
 
 def _onnx(node: Node) -> Fields:

@@ -16,7 +16,7 @@ from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.normalizers import BODY
 from graphwright.ir.renaming import one_name_each
 from graphwright.ir.text import show
-from graphwright.native_rows import Fields, mask_of, native_fields
+from graphwright.native_rows import ADDED, Fields, mask_of, native_fields
 from graphwright.passes.attention.factors import Factor, View, leaves
 from graphwright.passes.attention.formula import Formula, Term
 from graphwright.passes.attention.raise_attention import raise_attention
@@ -186,11 +186,10 @@ def _size(dim: Dim) -> int | str:
 def _dead_rows(done: Formula, site: Site, added: Sequence[float]) -> str | None:
     if not done.masks and not added:
         return None
-    if done.guard:
-        return "zero"
     fillers = [*added, *([done.filler] if done.masks else [])]
-    hides_all = -np.inf in fillers or _is_bare(site)  # of a bare row 0 is divided by 0
-    return "NaN" if hides_all else "what the scores give with the mask added"
+    if -np.inf not in fillers and not _is_bare(site):  # of a bare row 0 is divided by 0
+        return ADDED  # also under a guard, which sees no NaN there
+    return "zero" if done.guard else "NaN"
 
 
 def _is_cached(site: Site, graph: Graph) -> bool:

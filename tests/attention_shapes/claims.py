@@ -44,11 +44,9 @@ def is_causal(mask: str) -> bool:
 
 
 def _dead_rows(written: Written) -> str:
-    if written.form.after == "nan_guard":
-        return "zero"
     hides_wholly = ("where_inf", "where_int", "sliding", "padded_causal", "windows_where")
     if written.form.mask in hides_wholly or written.form.softmax == "written_plain":
-        return "NaN"
+        return "zero" if written.form.after == "nan_guard" else "NaN"
     return "what the scores give with the mask added"
 
 
