@@ -249,14 +249,6 @@ def rewritten(
     return again
 
 
-def raised(graph: Graph, groups: Sequence[Group]) -> Graph:
-    """A copy of `graph` to which groups of rules were applied, each rewrite checked."""
-    new = clone(graph)
-    with uncollected(), Runtime(isolated=False) as runtime:
-        run_groups(new, groups, budget_for(new, runtime), _checker(runtime))
-    return new
-
-
 def attentions(model: Graph | str | os.PathLike[str], *, isolated: bool = False) -> Attentions:
     """The attentions of a model, and why every other softmax is none; the graph is left as it is.
 

@@ -94,15 +94,9 @@ def finetune(
 
 
 def _without_fused(graph: Graph) -> Graph:
-    """The graph itself, or a copy in which operators that others have fused are those of the IR."""
-    from graphwright.api import raised
-    from graphwright.passes.pipelines import RAISE_FUSED
-    from graphwright.passes.rule import Rule
+    from graphwright.unfusing import raised
 
-    rules = [rule for rule in RAISE_FUSED.rules if isinstance(rule, Rule)]
-    fused = {op for rule in rules for op in rule.pattern.anchors}
-    found = any(node.op in fused for _, node in graph.walk())
-    return raised(graph, (RAISE_FUSED,)) if found else graph
+    return raised(graph)
 
 
 def need_torch(done: str) -> None:

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 
 from graphwright.api import Progress, Result, budget_for, load, rewritten
 from graphwright.choosing import Pipeline
+from graphwright.driver import run_groups
+from graphwright.ir.clone import clone
 from graphwright.ir.graph import Graph, Node
 from graphwright.passes.pipelines import RAISE_FUSED, UNFUSE
 from graphwright.passes.rule import Budget, NoMatch, Rule
 from graphwright.runtime import Runtime
 from graphwright.verification.data import Data
+from graphwright.verification.fragments import check_fragments
 
 
 def unfuse(
@@ -33,6 +36,23 @@ def unfuse(
         budget = budget_for(result.graph, runtime)
         result.report.notes += _left_alone(result.graph, budget)
     return result
+
+
+def raised(graph: Graph) -> Graph:
+    """The graph itself, or a copy in which operators that others have fused are those of the IR."""
+    rules = [rule for rule in RAISE_FUSED.rules if isinstance(rule, Rule)]
+    fused = {op for rule in rules for op in rule.pattern.anchors}
+    if not any(node.op in fused for _, node in graph.walk()):
+        return graph
+    new = clone(graph)
+    with Runtime(isolated=False) as runtime:
+        run_groups(
+            new,
+            (RAISE_FUSED,),
+            budget_for(new, runtime),
+            lambda parts: check_fragments(parts, runtime.evaluate, runtime.evaluate64),
+        )
+    return new
 
 
 def _left_alone(graph: Graph, budget: Budget) -> Iterator[str]:
