@@ -1,11 +1,11 @@
-"""A graph for inputs of given shapes: all sizes that follow from them are numbers."""
+"""A graph for inputs of given shapes, or with other sizes in the place of some."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from graphwright.ir.clone import clone
-from graphwright.ir.dims import Sym
+from graphwright.ir.dims import Dim, Sym
 from graphwright.ir.equalities import named
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Attr, Contents, Graph, Node, Value
@@ -14,7 +14,7 @@ from graphwright.ir.retype import retype
 from graphwright.ir.substitution import substitute
 from graphwright.ir.types import INTS, OptionalType, SequenceType, TensorType, Type
 
-Sizes = Mapping[str, int]
+Sizes = Mapping[str, Dim]
 
 
 def with_shapes(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> Graph:
@@ -30,7 +30,20 @@ def with_shapes(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> Graph:
             listed = ", ".join(f"'{known}'" for known in inputs)
             raise ModelError(f"there is no input '{name}' to give a shape to; there are {listed}")
         inputs[name].type = _shaped(inputs[name], tuple(shape), sizes)
+    resize(fixed, sizes)
+    retype(fixed.reachable())
     for part in fixed.parts():
+        for node in part.nodes():
+            _settle(part, node)
+    return fixed
+
+
+def resize(graph: Graph, sizes: Sizes) -> None:
+    """Put other sizes, or numbers, in the place of those named, in all that a graph says of them.
+
+    What its nodes compute stays what it is, of inputs of the new shapes.
+    """
+    for part in graph.parts():
         part.source = None  # what a file said of the graph, it said of other sizes
         for value in part.inputs:
             _fix(value, sizes)
@@ -39,11 +52,6 @@ def with_shapes(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> Graph:
                 node.attrs = {**node.attrs, "dims": _attr(node.attrs["dims"], sizes)}
             for value in node.outputs:
                 _fix(value, sizes)
-    retype(fixed.reachable())
-    for part in fixed.parts():
-        for node in part.nodes():
-            _settle(part, node)
-    return fixed
 
 
 def _shaped(value: Value, shape: tuple[int, ...], sizes: dict[str, int]) -> TensorType:

@@ -56,7 +56,7 @@ def encoder(
     mask = _additive(b)
     for _ in range(layers):
         x = b.norm(b.op("Add", x, _attention(b, x, mask, width, heads)), width)
-        x = b.norm(b.op("Add", x, _feed_forward(b, x, width)), width)
+        x = b.norm(b.op("Add", x, feed_forward(b, x, width)), width)
     b.op("Identity", x, name="hidden")
     b.nodes[-1].output[0] = "hidden"
     b.nodes.append(
@@ -94,7 +94,7 @@ def _attention(b: Builder, x: str, mask: str, width: int, heads: int) -> str:
     return b.linear(joined, width, width)
 
 
-def _feed_forward(b: Builder, x: str, width: int) -> str:
+def feed_forward(b: Builder, x: str, width: int) -> str:
     h = b.linear(x, width, 4 * width)
     erf = b.op("Erf", b.op("Div", h, b.constant(np.sqrt(2))))
     gelu = b.op(

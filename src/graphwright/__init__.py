@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from graphwright.api import Result, load, optimize, save, verify
     from graphwright.bisection import bisect
     from graphwright.difference import Difference, diff
+    from graphwright.incrementing import Incremental, incremental, save_incremental
     from graphwright.ir.contracts import Approximate, Exact, Tolerance
     from graphwright.ir.errors import ModelError
     from graphwright.ir.graph import Graph
@@ -32,6 +33,7 @@ __all__ = [
     "Exact",
     "Example",
     "Graph",
+    "Incremental",
     "ModelError",
     "Result",
     "Tolerance",
@@ -41,6 +43,7 @@ __all__ = [
     "diff",
     "finetune",
     "from_torch",
+    "incremental",
     "load",
     "need",
     "normalizer",
@@ -48,6 +51,7 @@ __all__ = [
     "parse",
     "rule",
     "save",
+    "save_incremental",
     "show",
     "technique",
     "to_torch",
@@ -63,6 +67,7 @@ _HOMES = {
     "api": ("Result", "attentions", "load", "optimize", "save", "verify"),
     "bisection": ("bisect",),
     "difference": ("Difference", "diff"),
+    "incrementing": ("Incremental", "incremental", "save_incremental"),
     "ir.contracts": ("Approximate", "Exact", "Tolerance"),
     "ir.errors": ("ModelError",),
     "ir.graph": ("Graph",),

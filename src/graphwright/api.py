@@ -191,8 +191,10 @@ def rewritten(
             if tune:
                 from graphwright import tuning
 
-                own = partial(budget_for, runtime=runtime)
-                found = tuning.tune(before, graph, chosen.lowering, own, runtime, data, progress)
+                budget_of = partial(budget_for, runtime=runtime)
+                found = tuning.tune(
+                    before, graph, chosen.lowering, budget_of, runtime, data, progress
+                )
                 tuning.note_measured(graph, found)
                 measured.extend(found)
             slower = [each.rule for each in measured if not each.kept]

@@ -14,6 +14,7 @@ from graphwright.requests import nearest
 
 COMMANDS = {
     "optimize": "Rewrite a model so that it computes the same faster, and check that it does.",
+    "incremental": "Make a causal model go on from keys and values that it keeps.",
     "unfuse": "Write functions and fused operators out, and check that nothing changes.",
     "diff": "Say how two models differ.",
     "verify": "Say whether two models are the same function.",
@@ -97,7 +98,7 @@ def run(command: click.Command, name: str, args: Sequence[str] | None = None) ->
         return _trouble(name, str(error))
     except (click.Abort, KeyboardInterrupt):
         called = (args or sys.argv[1:])[:1]
-        writes = name == "optimize" or called in (["optimize"], ["unfuse"])
+        writes = name == "optimize" or called in (["optimize"], ["unfuse"], ["incremental"])
         return _trouble(name, "interrupted" + "; nothing was written" * writes, 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,1 @@
+"""Graphs that go on from keys and values of the past, made of graphs that see all tokens."""
