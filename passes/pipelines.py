@@ -44,6 +44,7 @@ SIMPLIFY: tuple[Group, ...] = (
         "drop-shift",
         "drop-log-softmax",
         "drop-log-in-softmax",
+        "move-projection",
         "fuse-layer-norm",
         "fuse-rms-norm",
         "drop-flattening",
