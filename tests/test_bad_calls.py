@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper, parser
 from tests.calling import HEAD, Run, hash_of, sentence, written
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_no_such_file(optimize: Run, tmp_path: Path) -> None:
@@ -203,6 +206,29 @@ def test_ctrl_c_ends_it(tmp_path: Path) -> None:
     assert running.returncode == 130
     assert (out, error.decode()) == (b"", "graphwright: interrupted; nothing was written\n")
     assert os.listdir(tmp_path) == ["endless.onnx"]
+
+
+@pytest.mark.parametrize("start", ["main", "optimize_main"])
+def test_ctrl_c_while_it_is_imported(start: str) -> None:
+    interrupt = "raise KeyboardInterrupt"
+    program = (
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name in ('click', 'numpy', 'graphwright.cli'): {interrupt}\n"
+        f"from graphwright.start import {start}\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        f"{start}()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    name = "graphwright" if start == "main" else "optimize"
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == f"{name}: interrupted; nothing was written\n"
+
+
+def test_the_commands_start_where_ctrl_c_is_heard() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert all(start.startswith("graphwright.start:") for start in scripts.values())
 
 
 def test_an_operator_that_nobody_knows_is_carried(optimize: Run, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Runs the command line: ``python -m graphwright``."""
 
-from graphwright.cli import main
+from graphwright.start import main
 
 if __name__ == "__main__":
     main()
