@@ -129,6 +129,15 @@ def test_constants_of_every_kind_are_constants(name: str, tmp_path: Path) -> Non
     assert only.inputs[0].const is not None
 
 
+@pytest.mark.parametrize("name", ["value_string", "value_strings"])
+def test_bytes_that_are_no_text_come_back_as_they_are(name: str, tmp_path: Path) -> None:
+    held = b"a\xff" if name == "value_string" else [b"a\xff", b"b"]
+    made = node("Constant", [], ["k"], **{name: held})
+    proto = model([made, node("Identity", ["k"], ["y"])], [], [unranked("y", TensorProto.STRING)])
+    (tensor,) = whole(returned(proto, tmp_path, None)).graph.initializer
+    assert list(tensor.string_data) == ([held] if isinstance(held, bytes) else held)
+
+
 # Functions
 
 

@@ -85,14 +85,20 @@ def constant_in(attr: onnx.AttributeProto, reader: Reader) -> Const:
         return const_of(attr.t, reader.folder)
     if name == "sparse_value":
         return sparse_const(attr.sparse_tensor, reader.folder)
+    if name in ("value_string", "value_strings"):
+        return const_of(_strings(attr), reader.folder)
     elements = CONSTANTS.get(name)
     if elements is None:
         raise ModelError(f"a Constant has the attribute '{name}', which ONNX does not know")
     return from_array(elements(attr))
 
 
-def _string(data: bytes) -> str:
-    return data.decode(errors="surrogateescape")
+def _strings(attr: onnx.AttributeProto) -> onnx.TensorProto:
+    """Strings as the bytes they are, since not all that files hold is text."""
+    one = attr.name == "value_string"
+    held = [attr.s] if one else list(attr.strings)
+    dims = [] if one else [len(held)]
+    return onnx.TensorProto(data_type=onnx.TensorProto.STRING, dims=dims, string_data=held)
 
 
 CONSTANTS: dict[str, Callable[[onnx.AttributeProto], np.ndarray[Any, np.dtype[Any]]]] = {
@@ -100,6 +106,4 @@ CONSTANTS: dict[str, Callable[[onnx.AttributeProto], np.ndarray[Any, np.dtype[An
     "value_floats": lambda a: np.array(a.floats, np.float32),
     "value_int": lambda a: np.array(a.i, np.int64),
     "value_ints": lambda a: np.array(a.ints, np.int64),
-    "value_string": lambda a: np.array(_string(a.s), object),
-    "value_strings": lambda a: np.array([_string(s) for s in a.strings], object),
 }
