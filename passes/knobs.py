@@ -1,8 +1,19 @@
-"""The ranges of knobs."""
+"""The ranges of knobs, and numbers in words."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from graphwright.ir.errors import ModelError
+
+LISTED = 8
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """Numbers in words; of many the first ones, and how many there are."""
+    more = len(numbers) - LISTED
+    first = ", ".join(map(str, numbers[:LISTED]))
+    return f"{first} and {more} more" if more > 0 else first
 
 
 def within(what: str, value: float, low: float, high: float) -> None:

@@ -11,11 +11,12 @@ PyTorch trains are all made of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial, wraps
+from inspect import signature
 from math import inf
 from textwrap import dedent
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from graphwright.ir.clone import clone
 from graphwright.ir.contracts import LOSSLESS, Approximate, Bounded, Contract
@@ -36,6 +37,7 @@ from graphwright.passes.technique import Knob, Technique, Work, made_of
 Formula: TypeAlias = "Callable[..., str]"
 ErrorBound: TypeAlias = "Callable[..., tuple[float, float]]"
 
+T = TypeVar("T")
 REPORTED = Approximate("relative_l2", inf)
 
 
@@ -54,14 +56,45 @@ def normalizer(
     may be `data`.
     """
 
-    def registered(formula: Formula) -> Technique:
+    def registered(given: Formula) -> Technique:
+        formula = _telling(given)
         hides = not isinstance(contract, LOSSLESS)
         run = partial(_everywhere, formula=formula, hides=hides, fit=fit)
         promised = partial(_promised, formula=formula, error=error, contract=contract, fit=fit)
         needs = "nothing" if fit is None else f"nothing, or data for {fit.knob}=data"
-        return made_of(formula, run, promised, examples, needs, formula, fit.knob if fit else "")
+        return made_of(given, run, promised, examples, needs, formula, fit.knob if fit else "")
 
     return registered
+
+
+def _telling(formula: Formula) -> Formula:
+    """The formula's function, with a sentence for whatever it raises, and for what is no text.
+
+    Raises TypeError for a parameter that is no knob.
+    """
+    name = formula.__name__
+    for each in signature(formula).parameters.values():
+        if each.kind is not each.KEYWORD_ONLY:
+            raise TypeError(f"{name}: the parameter {each.name} has to stand behind a `*`")
+
+    @wraps(formula)
+    def told(**knobs: Knob) -> str:
+        text = _called(formula, f"the formula of {name}", knobs)
+        if not isinstance(text, str):
+            raise ModelError(f"the formula of {name} is {text!r}, and no text")
+        return text
+
+    return told
+
+
+def _called(function: Callable[..., T], what: str, knobs: Mapping[str, Knob]) -> T:
+    """What a function of the user's gives for such knobs. Raises ModelError where it fails."""
+    try:
+        return function(**knobs)
+    except ModelError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a function of the user's may raise
+        raise ModelError(f"{what} fails: {type(error).__name__}: {error}") from error
 
 
 def plain_attention(normalizer: str = "") -> Example:
@@ -85,8 +118,17 @@ def _promised(
         formula(**given)  # which says what is out of its range
     if error is None:
         return contract
-    bounds = [error(**given) for given in each]
+    what = f"the error bound of {formula.__name__}"
+    bounds = [_pair(what, _called(error, what, given)) for given in each]
     return _bounded(max(r for r, _ in bounds), max(a for _, a in bounds))
+
+
+def _pair(what: str, bound: object) -> tuple[float, float]:
+    """A bound that is two numbers, or ModelError."""
+    match bound:
+        case (int() | float() as relative, int() | float() as absolute):
+            return relative, absolute
+    raise ModelError(f"{what} is {bound!r}, and not two numbers (relative, absolute)")
 
 
 def _everywhere(
@@ -131,7 +173,20 @@ def _body(work: Work, formula: str, scores: TensorType) -> Graph:
         raise ModelError(f"the formula of {work.name} cannot be read: {error}") from None
     for fault in faults(made):
         raise ModelError(f"the formula of {work.name} is none of a normalizer: {fault}")
+    weights = made.outputs[0].type if made.outputs[0] is not None else None
+    if isinstance(weights, TensorType):
+        for fault in _unlike(weights, scores):
+            raise ModelError(f"the formula of {work.name} is none of a normalizer: {fault}")
     return made
+
+
+def _unlike(weights: TensorType, scores: TensorType) -> Iterator[str]:
+    """What is missing for weights to be a row as the scores are."""
+    if weights.dtype != scores.dtype:
+        yield f"its weights are {weights.dtype}, and the scores {scores.dtype}"
+    one = weights.shape is not None and weights.shape[-1:] in ((), (1,))
+    if one and scores.shape and scores.shape[-1] != 1:
+        yield "it gives one number for a whole row, and not one for each key"
 
 
 def _bounded(relative: float, absolute: float) -> Contract:

@@ -20,6 +20,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from graphwright.ir.contracts import Contract
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.passes.example import Example
+from graphwright.passes.knobs import listed
 from graphwright.passes.layers import layers_of
 from graphwright.passes.rule import (
     Budget,
@@ -79,8 +80,8 @@ class Places:
         """Those of `count` heads that were asked for. Refuses heads that are not there."""
         if self.heads is None:
             return tuple(range(count))
-        absent = [str(head) for head in self.heads if head >= count]
-        need(not absent, f"it has {count} heads, and none is numbered {', '.join(absent)}")
+        absent = [head for head in self.heads if head >= count]
+        need(not absent, f"it has {count} heads, and none is numbered {listed(absent)}")
         return self.heads
 
 

@@ -90,3 +90,12 @@ GOOD = {"ids": np.zeros((4, 5), np.int64), "mask": np.ones((4, 5), np.int64)}
 def test_what_does_not_fit_is_said_in_a_sentence(model: Graph, data: Any, why: str) -> None:
     with pytest.raises(ModelError, match=why):
         read_data(data, model)
+
+
+def test_numbers_may_be_in_the_byte_order_of_another_machine() -> None:
+    x = np.arange(8, dtype=np.float32).reshape(2, 4)
+    (feed,) = read_data({"x": x.astype(">f4")}, ROWS)
+    assert (feed["x"] == x).all()
+    (feed,) = read_data({"ids": x.astype(">i8"), "mask": x.astype(">i2")}, TEXT)
+    assert feed["mask"].dtype == np.int64
+    assert (feed["ids"] == x).all()

@@ -102,6 +102,8 @@ def _typed(value: Value, array: Array) -> Array:
     """The data in the input's element type, where that loses nothing but digits of floats."""
     if not isinstance(value.type, TensorType):
         raise ModelError(f"the input '{value.name}' is {value.type}, and data is made of arrays")
+    if array.dtype.kind in "iufc":
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)  # as other machines write
     dtype, kind = value.type.dtype, NAMES.get(array.dtype, str(array.dtype))
     if dtype == "str" and array.dtype.kind in "OUS":
         return array.astype(object)

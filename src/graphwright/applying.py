@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, isnan
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,6 +17,7 @@ from graphwright.ir.contracts import LOSSLESS, Approximate, Contract, Tolerance
 from graphwright.ir.errors import ModelError
 from graphwright.ir.graph import Graph, Node
 from graphwright.passes.fitting import DATA
+from graphwright.passes.knobs import listed
 from graphwright.passes.layers import hand_on, layers_of
 from graphwright.passes.rewrite import Group
 from graphwright.passes.rule import Budget, rules
@@ -115,7 +117,12 @@ def _apply(
     made = {node for application, _ in done.kept for node in application.made}
     # It runs again where some of it was left out, and then meets what it made itself.
     left = [(n.origin.sources, why) for n, why in dict.fromkeys(work.left) if n not in made]
-    chosen = [Chosen(numbers.get(n), n.origin.sources, said) for n, said in work.chosen.items()]
+    refused = {n for n, _ in work.left}
+    chosen = [
+        Chosen(numbers.get(n), n.origin.sources, said)
+        for n, said in work.chosen.items()
+        if n not in refused
+    ]
     contract = step.technique.contract(**step.knobs)
     lossless, bound = isinstance(contract, LOSSLESS), getattr(contract, "bound", "")
     return Applied(
@@ -147,10 +154,10 @@ def _out_of_reach(graph: Graph, budget: Budget, applied: Sequence[Applied]) -> l
 def _check_layers(step: Asked, numbers: Mapping[Node, int]) -> None:
     """Raise ModelError where a layer was asked for that the model lacks."""
     count = len({i for node, i in numbers.items() if node.op == "Attention"})
-    absent = [str(i) for i in step.places.layers or () if i >= count]
+    absent = [i for i in step.places.layers or () if i >= count]
     if absent:
         has = f"{count} attention{'s' * (count > 1)}, numbered from 0" if count else "no attention"
-        where = f"layer{'s' * (len(absent) > 1)} {', '.join(absent)}"
+        where = f"layer{'s' * (len(absent) > 1)} {listed(absent)}"
         raise ModelError(f"{step.technique.name} was asked for in {where}, and the model has {has}")
 
 
@@ -185,8 +192,9 @@ def steps(texts: Sequence[str]) -> tuple[Step, ...]:
 
 
 def _step(text: str) -> Step:
-    head = text.partition("@")[0].partition(":")[0]
-    if head.endswith(".py"):
+    file = re.match(r".*?\.py(?=[:@]|$)", text)  # its path may have a : or an @ too
+    if file is not None:
+        head = file[0]
         found = from_file(Path(head))
         request = read_request(found.name + text[len(head) :])
         return _asked(found, request)
@@ -233,7 +241,10 @@ def _knob(technique: Technique, name: str, value: Knob) -> Knob:
         return str(value)
     if isinstance(value, str) or (kind is int and not isinstance(value, int)):
         what = "a whole number" if kind is int else "a number"
-        raise ModelError(f"{technique.name}: {name} is {what}, not '{value}'")
+        large = " and less than 2^63" if value in (inf, -inf) else ""
+        raise ModelError(f"{technique.name}: {name} is {what}{large}, not '{value}'")
+    if isinstance(value, float) and isnan(value):
+        raise ModelError(f"{technique.name}: {name} is a number, not NaN")
     return kind(value)
 
 
@@ -247,9 +258,11 @@ def from_file(path: Path) -> Technique:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever a file of the user's may raise
-        where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        raise ModelError(f"{path}{where}: {type(error).__name__}: {error}") from None
+    except SyntaxError as error:
+        where = f", line {error.lineno}" if error.lineno else ""
+        raise ModelError(f"{path}{where}: SyntaxError: {error.msg}") from None
+    except (Exception, SystemExit) as error:  # whatever a file of the user's may raise
+        raise ModelError(f"{path}: {type(error).__name__}: {error}") from None
     found = defined_in(module)
     if len(found) != 1:
         what = "no normalizer and no technique" if not found else "more than one technique"

@@ -11,6 +11,7 @@ from graphwright.ir.errors import ModelError
 
 FORM = "NAME[:K=V,...][@layers=0-3][@heads=1,2]"
 WORD = r"[A-Za-z_][\w-]*"
+TOO_LARGE = 2**63  # for a whole number in a model
 Knob = int | float | str
 
 
@@ -35,7 +36,10 @@ def read_request(text: str) -> Request:
     name, colon, listed = head.partition(":")
     if not re.fullmatch(WORD, name) or (colon and not listed):
         raise ModelError(f"'{text}' asks for nothing that can be understood; write it as {FORM}")
-    knobs = dict(_knob(each, text) for each in listed.split(",")) if colon else {}
+    given = [_knob(each, text) for each in listed.split(",")] if colon else []
+    knobs = dict(given)
+    if len(knobs) < len(given):
+        raise ModelError(f"'{text}' sets a knob twice")
     chosen: dict[str, tuple[int, ...]] = {}
     for place in places:
         kind, _, numbers = place.partition("=")
@@ -53,9 +57,11 @@ def _knob(each: str, text: str) -> tuple[str, Knob]:
         raise ModelError(f"'{text}': '{each}' sets no knob; write it as KNOB=VALUE")
     for kind in (int, float):
         try:
-            return name, kind(value)
+            number = kind(value)
         except ValueError:
             continue
+        if isinstance(number, float) or abs(number) < TOO_LARGE:
+            return name, number
     return name, value
 
 

@@ -123,7 +123,10 @@ def _applied(report: Report) -> Iterator[Text]:
         yield Text(f"{named}: {each.count} place{'s' if each.count != 1 else ''}{bound}")
         for chosen in each.chosen:
             yield Text(f"  {_place(chosen)}: {_numbers(chosen.numbers)}, by the data")
-        if not each.count and not each.left:
+        undone = any(left.rule == each.technique for left in report.left_out)
+        if not each.count and undone:
+            yield Text("  it was left out wherever it was tried", "yellow")
+        elif not each.count and not each.left:
             yield Text("  nothing in the model is of its kind", "yellow")
         reasons: dict[str, list[str]] = {}
         for where, why in each.left:
