@@ -83,13 +83,14 @@ def settings(only: list[str]) -> Iterator[str]:
     chosen = {name: knobs for name, knobs in SETTINGS.items() if not only or name in only}
     yield ""
     for name, knobs in chosen.items():
-        yield from (_asked(name, knob) for knob in knobs)
+        yield from (request(name, knob) for knob in knobs)
     for name, knobs in chosen.items():
         middle = knobs[(len(knobs) - 1) // 2]
-        yield from (f"{_asked(name, middle)}@layers={layer}" for layer in range(LAYERS))
+        yield from (f"{request(name, middle)}@layers={layer}" for layer in range(LAYERS))
 
 
-def _asked(name: str, knobs: str) -> str:
+def request(name: str, knobs: str) -> str:
+    """A technique with its knobs, as --apply is told it."""
     return f"{name}:{knobs}" if knobs else name
 
 

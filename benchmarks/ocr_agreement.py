@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from minilm_quality import SETTINGS
+from minilm_quality import SETTINGS, request
 from minilm_texts import Array, fetch
 
 REQUIREMENT = "rapidocr-onnxruntime==1.4.4"
@@ -140,7 +140,7 @@ def main() -> None:
     chosen = {
         name: knobs for name, knobs in SETTINGS.items() if not asked.only or name in asked.only
     }
-    for setting in ["", *(f"{name}:{knob}" for name, knobs in chosen.items() for knob in knobs)]:
+    for setting in ["", *(request(name, knob) for name, knobs in chosen.items() for knob in knobs)]:
         found = measured(setting, model, images, was, texts, data)
         shares = " | ".join(f"{n:.3f}" for n in (found.lines, found.places, found.right))
         named = f"`{setting}`" if setting else "a default run"
