@@ -51,7 +51,7 @@ def traits(normalizer: Graph | None) -> Traits:
     if normalizer is None:
         return SOFTMAX
     result = _result(normalizer)
-    shared = _numerator(result)
+    shared = numerator(result)
     return Traits(
         _sweeps(result, shared),
         shared is not None and _rescales(shared),
@@ -99,7 +99,7 @@ def _result(normalizer: Graph) -> Value:
     return result
 
 
-def _numerator(result: Value) -> Value | Node | None:
+def numerator(result: Value) -> Value | Node | None:
     """What is divided by its own sum to give the weights, a Softmax by name, or None."""
     node = result.producer
     if node is None:
@@ -116,7 +116,7 @@ def _sums_to_one(result: Value) -> bool:
     """Whether rows are divided by their sums, or chosen, a whole row at a time, from such rows."""
     node = result.producer
     if node is None or node.op != "Where":
-        return _numerator(result) is not None
+        return numerator(result) is not None
     test, *branches = node.inputs
     shape = test.type.shape if test is not None and isinstance(test.type, TensorType) else None
     if shape is None or (shape and shape[-1] != 1):
@@ -138,15 +138,20 @@ def _rescales(shared: Value | Node) -> bool:
     if isinstance(shared, Node):
         x = shared.inputs[0]
         return x is not None and _depth(x, {}) == 0
-    exp = shared.producer
+    x = exponent(shared)
+    return x is not None and _depth(x, {}) == 0
+
+
+def exponent(value: Value) -> Value | None:
+    """What x is where the value is exp(x - ReduceMax(x)); None where it is something else."""
+    exp = value.producer
     off = exp.inputs[0].producer if exp is not None and exp.op == "Exp" and exp.inputs[0] else None
     if off is None or off.op != "Sub":
-        return False
+        return None
     x, top = off.inputs
     above = None if top is None else top.producer
-    if above is None or above.op != "ReduceMax" or above.inputs[0] is not x or x is None:
-        return False
-    return _depth(x, {}) == 0
+    same = above is not None and above.op == "ReduceMax" and above.inputs[0] is x
+    return x if same else None
 
 
 def _depth(value: Value, known: dict[Value, int]) -> int:

@@ -12,6 +12,7 @@ from enum import Enum
 
 from graphwright.ir.graph import Graph, Node, Value
 from graphwright.ir.normalizers import ALONG_ROW, REDUCTIONS
+from graphwright.ir.rows import exponent, numerator
 
 
 class Ending(Enum):
@@ -80,26 +81,10 @@ def _blocks(scores: Value, nodes: Sequence[Node]) -> frozenset[Value]:
 
 
 def _ending(result: Value, blocks: frozenset[Value]) -> tuple[Ending, Value]:
-    node = result.producer
-    if node is None or result not in blocks:
+    shared = numerator(result) if result in blocks else None
+    if shared is None:
         return Ending.PLAIN, result
-    if node.op == "Softmax":
-        return Ending.RESCALED, operand(node)
-    total = node.inputs[1].producer if node.op == "Div" and node.inputs[1] else None
-    if total is None or total.op != "ReduceSum" or total.inputs[0] is not node.inputs[0]:
-        return Ending.PLAIN, result
-    shared = operand(node)
-    below = _exponent(shared)
+    if isinstance(shared, Node):
+        return Ending.RESCALED, operand(shared)
+    below = exponent(shared)
     return (Ending.DIVIDED, shared) if below is None else (Ending.RESCALED, below)
-
-
-def _exponent(value: Value) -> Value | None:
-    """What x is where the value is exp(x - ReduceMax(x))."""
-    exp = value.producer
-    off = exp.inputs[0].producer if exp is not None and exp.op == "Exp" and exp.inputs[0] else None
-    if off is None or off.op != "Sub":
-        return None
-    x, top = off.inputs
-    above = None if top is None else top.producer
-    same = above is not None and above.op == "ReduceMax" and above.inputs[0] is x
-    return x if same else None
