@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -31,13 +30,6 @@ REST = [
     varied(SOFTMAX, "a causal mask", mask="causal", heads=6, shared=3, width=40, value_width=72),
     varied(SOFTMAX, "sinks under padding", sink=True, large=5.0),
 ]
-
-
-@pytest.fixture(scope="module")
-def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
-    child = Child(tmp_path_factory.mktemp("kernels"))
-    yield child
-    child.stop()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
@@ -77,13 +76,6 @@ EVERY = [
     )
     if name != "entmax-softmax" or "batch" not in fields
 ]
-
-
-@pytest.fixture(scope="module")
-def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
-    child = Child(tmp_path_factory.mktemp("kernels"))
-    yield child
-    child.stop()
 
 
 def agrees(case: Case, interpreter: Child) -> None:

@@ -42,13 +42,6 @@ def _others_warnings() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
-    child = Child(tmp_path_factory.mktemp("kernels"))
-    yield child
-    child.stop()
-
-
 def in_a_folder(graph: gw.Graph, folder: Path) -> list[str]:
     """Write a graph as the command does; the notes of it."""
     from graphwright.triton_models import save_folder
