@@ -228,7 +228,11 @@ def rewritten(
             run = {"mlir": mlir_modules.compiled, "triton": triton_models.running}
             leaves = run.get(chosen.target)
             evaluate = runtime.evaluate if leaves is None else leaves(runtime, other)
-            found = verify_graphs(one, other, evaluate, runtime.evaluate64, data, contract)
+
+            def compared(one: Graph, other: Graph) -> Verification:
+                return verify_graphs(one, other, evaluate, runtime.evaluate64, data, contract)
+
+            found = compared(one, other)
             if found.runs or found.ok or not found.skipped_why:
                 report.verified = found
                 report.drift = "" if found.ok else where_drift_begins(before, graph, runtime)
@@ -236,9 +240,7 @@ def rewritten(
                     wrong = first_wrong(
                         graph,
                         [application for application, _ in done.kept],
-                        lambda at: verify_graphs(
-                            before, at, evaluate, runtime.evaluate64, data, contract
-                        ),
+                        partial(compared, before),
                         progress,
                     )
             else:
