@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,11 +31,8 @@ REST = [
 EVERY = [*SAMPLE, *(pytest.param(*each, marks=pytest.mark.full) for each in REST)]
 
 
-@pytest.fixture(autouse=True)
-def _others_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # transformers and torch.export warn of their own code
-        yield
+# Transformers and torch.export warn of their own code
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -39,11 +37,8 @@ EVERY = [*SAMPLE, *(pytest.param(*each, marks=pytest.mark.full) for each in REST
 LEARNED = ("bert", "gpt2", "llama_gqa", "vit")
 
 
-@pytest.fixture(autouse=True)
-def _others_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # transformers and torch.export warn of their own code
-        yield
+# Transformers and torch.export warn of their own code
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def loaded(case: Case, dynamic: bool) -> Graph:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,11 +40,8 @@ ITS_OWN = ("path", "form", "mask", "dead_rows", "left")
 """What a row says of how its file is written; it is held to that file, not to the other one."""
 
 
-@pytest.fixture(autouse=True)
-def _others_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # transformers and torch.onnx warn of their own code
-        yield
+# Transformers and torch.onnx warn of their own code
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 class InOrder(torch.nn.Module):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +33,8 @@ REST = ["gpt2", "vit", "swin", "gpt_oss", "t5", "modernbert", "gemma2", "qwen3",
 ARCHITECTURES = [*SAMPLE, *(pytest.param(each, marks=pytest.mark.full) for each in REST)]
 
 
-@pytest.fixture(autouse=True)
-def _others_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # transformers and torch.export warn of their own code
-        yield
+# Transformers and torch.export warn of their own code
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def in_a_folder(graph: gw.Graph, folder: Path) -> list[str]:
